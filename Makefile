@@ -1,0 +1,35 @@
+PYTHON ?= python3
+PROFILE ?= quick
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help book test check html clean
+
+help:
+	@echo "make book    execute every notebook (PROFILE=quick or full), then build the HTML"
+	@echo "make test    lint, types, and the tests of the package and of the sources"
+	@echo "make check   the tests of what 'make book' made"
+	@echo "make html    build the published book from the runs recorded under runs/"
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+book: $(READY)
+	$(BIN)/bslib book --profile $(PROFILE) --out _build
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not book"
+
+check: $(READY)
+	$(BIN)/python -m pytest -m book
+
+html: $(READY)
+	$(BIN)/bslib build $(wildcard runs/h200) runs/cpu-quick --out _build/html
+
+clean:
+	rm -rf _build

@@ -1,0 +1,189 @@
+"""What a notebook's parameters may be: one table of rules, read by the page and the runner.
+
+A parameter's name, default and help come from the notebook's ``parameters`` cell; what is
+allowed comes from :data:`RULES`, by name, so that a name means the same on every page.
+"""
+
+import ast
+import difflib
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from bslib import device
+from bslib.data import registry as data_registry
+from bslib.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one parameter may be.
+
+    Attributes:
+        type: as written in the parameters cell: ``int``, ``float``, ``str``, or a list of these.
+        low, high: inclusive range of the number, or of each number in a list.
+        rehearsal: a value that makes everything tiny, for a run that only shows that all
+            of it works; None leaves the value as it is.
+        problem: a further check, returning what is wrong or None.
+    """
+
+    type: str
+    low: float = -math.inf
+    high: float = math.inf
+    rehearsal: Any = None
+    problem: Callable[[Any], str | None] = lambda value: None
+
+
+def _unknown(kind: str, known: Collection[str]) -> Callable[[str], str | None]:
+    def problem(value: str) -> str | None:
+        return None if value in known else f"unknown {kind} {value!r}; one of {_listed(known)}"
+
+    return problem
+
+
+def _absent_device(value: str) -> str | None:
+    try:
+        device.resolve(value)
+    except Refusal as refusal:
+        return str(refusal)
+    return None
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+RULES: dict[str, Rule] = {
+    "seed": Rule("int", 0, 2**31 - 1),
+    "seeds": Rule("int", 2, 10_000, rehearsal=2),
+    "device": Rule("str", problem=_absent_device),
+    "task": Rule("str", problem=_unknown("task", data_registry.TASKS)),
+    "examples": Rule("int", 2, 10_000_000, rehearsal=64),
+    "batch_sizes": Rule("list[int]", 1, 10_000_000, rehearsal=[4, 8]),
+    "steps": Rule("int", 2, 10_000_000, rehearsal=2),
+    "draws": Rule("int", 2, 1_000_000, rehearsal=4),
+    "learning_rate": Rule("float", 1e-8, 1e4),
+    "quick_dir": Rule("str"),
+    "full_dir": Rule("str"),
+}
+
+
+def check(**values: Any) -> None:
+    """Refuse parameters that are out of their ranges, and injected ones nobody declared.
+
+    A notebook calls it with everything that its parameters cell declares. Papermill injects
+    whatever it is given, a misspelt name too; such a name is found in the injected cell.
+
+    Raises:
+        Refusal: naming every problem, the values and what would be right.
+    """
+    wrong = [*_undeclared(_injected_names(), values), *problems(values)]
+    if wrong:
+        raise Refusal("; ".join(wrong))
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with a notebook's effective parameters; nothing if all is well."""
+    wrong = [message for name, value in values.items() for message in _wrong(name, value)]
+    return wrong or list(_too_large(values))
+
+
+def typed(name: str, value: Any) -> Any:
+    """Give ``value``, as read from YAML, the type that ``name`` has, where that loses nothing.
+
+    YAML 1.1 reads ``1e-3`` as a word and ``1`` as a whole number; both are meant as numbers
+    where the parameter is a float.
+    """
+    rule = RULES.get(name)
+    if rule is None or rule.type not in ("float", "list[float]"):
+        return value
+    if isinstance(value, list):
+        return [_as_float(each) for each in value]
+    return _as_float(value)
+
+
+def rehearsal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters with everything that costs time made tiny."""
+    tiny = {name: rule.rehearsal for name, rule in RULES.items() if rule.rehearsal is not None}
+    return {name: tiny.get(name, value) for name, value in values.items()}
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _wrong(name: str, value: Any) -> Iterator[str]:
+    rule = RULES.get(name)
+    if rule is None:
+        yield f"parameter {name} has no rule in bslib.parameters.RULES"
+        return
+    in_list = rule.type.startswith("list")
+    each_type = rule.type.removeprefix("list[").removesuffix("]")
+    if in_list and not isinstance(value, list):
+        yield f"{name} must be a list of {_NOUN[each_type]}s, not {value!r}"
+    elif in_list and not value:
+        yield f"{name} must not be empty"
+    elif in_list and len(set(map(repr, value))) < len(value):
+        yield f"{name} holds a value twice: {value!r}"
+    for each in value if isinstance(value, list) and in_list else [value] * (not in_list):
+        yield from _wrong_each(name, rule, each_type, each)
+
+
+def _wrong_each(name: str, rule: Rule, each_type: str, value: Any) -> Iterator[str]:
+    if isinstance(value, bool) or not isinstance(value, _PYTHON_TYPE[each_type]):
+        yield f"{name} takes a {_NOUN[each_type]}, not {value!r}"
+    elif isinstance(value, str):
+        if message := rule.problem(value):
+            yield f"{name}: {message}"
+    elif not rule.low <= value <= rule.high:
+        yield f"{name} must lie between {rule.low:,} and {rule.high:,}, not {value!r}"
+
+
+_NOUN = {"int": "whole number", "float": "number", "str": "word"}
+_PYTHON_TYPE: dict[str, type | tuple[type, ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+}
+
+
+def _too_large(values: Mapping[str, Any]) -> Iterator[str]:
+    """Compare sizes with the data: examples with the task's, batch sizes with both."""
+    entry = data_registry.TASKS.get(values.get("task", ""))
+    examples = values.get("examples")
+    if entry is not None:
+        try:
+            examples = entry.count(examples)
+        except Refusal as refusal:
+            yield f"{refusal} (task {values['task']!r})"
+            return
+    batch_sizes = values.get("batch_sizes", [])
+    if examples is not None and batch_sizes and max(batch_sizes) > examples:
+        yield f"batch_sizes holds {max(batch_sizes):,}, more than the {examples:,} examples"
+
+
+def _undeclared(injected: Collection[str], declared: Collection[str]) -> Iterator[str]:
+    for name in sorted(set(injected) - set(declared)):
+        close = difflib.get_close_matches(name, declared, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        yield f"unknown parameter {name!r}{hint}; this notebook has {_listed(declared)}"
+
+
+def _injected_names() -> set[str]:
+    """Return the names that papermill's injected cell assigned in this kernel, if it did."""
+    shell = get_ipython()
+    cells = shell.user_ns.get("In", []) if shell is not None else []
+    injected = [cell for cell in cells if cell.startswith("# Parameters\n")]
+    if not injected:
+        return set()
+    assignments = (node for node in ast.parse(injected[-1]).body if isinstance(node, ast.Assign))
+    targets = (target for node in assignments for target in node.targets)
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -1,0 +1,21 @@
+"""What all tests share: one thread, and no silent skips in continuous integration."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure in CI, unless it is for want of a GPU."""
+    report = yield
+    in_ci = os.environ.get("CI") == "true"
+    if in_ci and report.skipped and "no CUDA" not in str(report.longrepr):
+        report.outcome = "failed"
+    return report
