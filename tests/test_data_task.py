@@ -56,8 +56,8 @@ def test_losses_pass_through_vmap() -> None:
 
 def test_half_squared_error_is_half_of_torchs() -> None:
     """Half squared error of outputs (K, B, 1) is half of torch's squared error."""
-    outputs = torch.randn(3, 7, 1, generator=generator())
-    targets = torch.randn(3, 7, generator=generator())
+    outputs, targets = torch.randn(2, 3, 7, generator=generator())
+    outputs = outputs.unsqueeze(-1)
     expected = functional.mse_loss(outputs[..., 0], targets, reduction="none") / 2
     torch.testing.assert_close(data.HalfSquaredError()(outputs, targets), expected)
 
