@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,7 @@ class Estimate:
     level: float = 0.95
     n: int = 0
     reason: str = ""
-    recompute: "Callable[[float], Estimate] | None" = field(
-        default=None, repr=False, compare=False
-    )
+    recompute: "Callable[[float], Estimate] | None" = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -61,3 +60,8 @@ class Estimate:
 def refused(reason: str, *, level: float = 0.95, n: int = 0) -> Estimate:
     """Return an estimate that declines to give a value, and says why."""
     return Estimate(None, float("-inf"), float("inf"), level, n, reason)
+
+
+def exact(value: float, level: float = 0.95) -> Estimate:
+    """Return a value that was not sampled: the same point at every level, and n = 0."""
+    return Estimate(value, value, value, level, 0, recompute=partial(exact, value))
