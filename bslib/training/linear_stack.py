@@ -1,0 +1,167 @@
+"""Members' fully connected networks as batched matrix products, backward pass included.
+
+Small networks are bound by what it costs to call an operation, so a step's operations are laid
+down once, with their operands, as a list that is run through at each step.
+"""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from bslib.data import Examples, Loss
+from bslib.training import flat, losses
+from bslib.training.linear_layers import Workspace, example_bytes, layers_of, workspace
+from bslib.training.losses import Operation
+
+
+class Step(NamedTuple):
+    """A step over batches of one size: where they are gathered, and what is then done."""
+
+    inputs: Tensor
+    targets: Tensor
+    operations: list[Operation]
+
+
+class LinearStack:
+    """K networks of linear layers and ReLUs; see :class:`bslib.training.stacking.Stack`."""
+
+    strategy = "stacked"
+
+    def __init__(self, template: nn.Module, weights: Tensor, train: Examples, loss: Loss) -> None:
+        layers = layers_of(template)
+        assert layers is not None
+        self.layers, self.template, self.loss, self.weights = layers, template, loss, weights
+        self.train = Examples(train.inputs.flatten(1), train.targets)
+        self._spaces: dict[tuple[int, int, bool], Workspace] = {}  # its parts' too: one at a time
+
+    @property
+    def state(self) -> list[Tensor]:
+        """The weights."""
+        return [self.weights]
+
+    @property
+    def example_bytes(self) -> int:
+        """Bytes that an example takes in a step."""
+        return example_bytes(self.layers, self.weights.element_size())
+
+    def part(self, rows: slice) -> Self:
+        """Return the stack of some rows, sharing their memory."""
+        part = copy.copy(self)
+        part.weights = self.weights[rows]
+        return part
+
+    def bind(self, into: Tensor, carry: float) -> None:
+        """Accumulate gradients in ``into`` (K, P), after multiplying it by ``carry``."""
+        self._into, self._carry = into, carry
+        self._factor, self._factor_of = self.weights.new_empty(len(into), 1, 1), 0
+        self._recorded = self.weights.new_empty(len(into))
+        self._steps: dict[tuple[int, bool], Step] = {}
+
+    def accumulate(self, index: Tensor | None, scale: Tensor | None, record: bool) -> Tensor | None:
+        """Gather, forward and backward."""
+        count = len(self.train) if index is None else index.shape[1]
+        step = self._steps.get((count, record))
+        if step is None:
+            step = self._steps[count, record] = self._lay_down(count, index is None, record)
+        self._set_factor(scale, count)
+        if index is not None:
+            picked = index.reshape(-1)
+            torch.index_select(self.train.inputs, 0, picked, out=step.inputs)
+            torch.index_select(self.train.targets, 0, picked, out=step.targets)
+        for operation in step.operations:
+            operation()
+        return self._recorded.clone() if record else None
+
+    def evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses (K, b), and whether the largest output is the target's, (K, b)."""
+        space = self._space(len(inputs), step=False)
+        for operation in self._forward(inputs.flatten(1), space):
+            operation()
+        return losses.values(self.loss, space.outputs, targets), space.outputs.argmax(1) == targets
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.weights = self.weights[rows]
+        self._spaces = {}
+
+    def module(self, row: int) -> nn.Module:
+        """Return a module of its own with this row's weights."""
+        return flat.module_of(self.template, self.weights[row])
+
+    def _set_factor(self, scale: Tensor | None, count: int) -> None:
+        """Set what derivatives are multiplied by: ``scale``, and 1 / count for the mean."""
+        if scale is not None:
+            torch.mul(scale.unsqueeze(2), 1 / count, out=self._factor)
+        elif self._factor_of != count:
+            self._factor.fill_(1 / count)
+            self._factor_of = count
+
+    def _space(self, count: int, *, step: bool) -> Workspace:
+        key = len(self.weights), count, step
+        if key not in self._spaces:
+            self._spaces[key] = workspace(self.layers, self.train, *key[:2], step=step)
+        return self._spaces[key]
+
+    def _lay_down(self, count: int, whole: bool, record: bool) -> Step:
+        space = self._space(count, step=True)
+        shape = (len(self.weights), count)
+        inputs = self.train.inputs if whole else space.inputs.unflatten(0, shape)
+        targets = self.train.targets if whole else space.targets.unflatten(0, shape)
+        recorded = self._recorded if record else None
+        operations: list[Operation] = [
+            *self._forward(inputs, space),
+            *losses.differentiate(self.loss, space.outputs, targets, recorded),
+            partial(space.outputs.mul_, self._factor),
+            *self._backward(inputs, space),
+        ]
+        return Step(space.inputs, space.targets, operations)
+
+    def _forward(self, inputs: Tensor, space: Workspace) -> Iterator[Operation]:
+        """From inputs (K, b, in), or (b, in) for all members, to ``space.outputs``."""
+        below = inputs.expand(len(self.weights), *inputs.shape[-2:])
+        for layer, hidden in zip(self.layers, space.hidden, strict=False):
+            bias = layer.offset(self.weights)
+            row = bias if bias is None else bias.mT
+            yield _product(row, below, layer.weight(self.weights).mT, hidden)
+            if layer.relu:
+                yield hidden.relu_
+            below = hidden
+        last = self.layers[-1]
+        weight, bias = last.weight(self.weights), last.offset(self.weights)
+        yield _product(bias, weight, below.mT, space.outputs)
+
+    def _backward(self, inputs: Tensor, space: Workspace) -> Iterator[Operation]:
+        """From derivatives at ``space.outputs``, scaled, to those of all parameters.
+
+        A layer's are passed down before its own are accumulated, which may change its weights.
+        """
+        slope = space.outputs  # (K, units, b)
+        for number, layer in reversed(list(enumerate(self.layers))):
+            below, above = (space.hidden[number - 1] if number else inputs), slope
+            if number:
+                passed = space.deltas[number - 1]
+                yield partial(torch.bmm, above.mT, layer.weight(self.weights), out=passed)
+                if self.layers[number - 1].relu:
+                    yield _masked(passed, below)
+                slope = passed.mT
+            below = below.expand(len(self.weights), *below.shape[-2:])
+            yield partial(layer.weight(self._into).baddbmm_, above, below, beta=self._carry)
+            bias = layer.offset(self._into)
+            if bias is not None:
+                yield partial(bias.mT.baddbmm_, space.ones, above.mT, beta=self._carry)
+
+
+def _product(bias: Tensor | None, left: Tensor, right: Tensor, out: Tensor) -> Operation:
+    if bias is None:
+        return partial(torch.bmm, left, right, out=out)
+    return partial(torch.baddbmm, bias, left, right, out=out)
+
+
+def _masked(slope: Tensor, hidden: Tensor) -> Operation:
+    """Set ``slope`` to 0 where a ReLU's output ``hidden`` is 0."""
+    mask = torch.ops.aten.threshold_backward.grad_input
+    return partial(mask, slope, hidden, 0, grad_input=slope)
