@@ -1,0 +1,37 @@
+"""How steps, examples, seconds and learning rates change with the batch size."""
+
+from bslib.scaling import (
+    best_rates,
+    clocked,
+    closed_forms,
+    critical_batch_size,
+    crossing,
+    least_squares,
+    noisy_quadratic,
+    optimum,
+    protocol,
+    rules,
+    time_to_target,
+    tuned,
+)
+from bslib.scaling.critical_batch_size import CriticalBatchSize
+from bslib.scaling.noisy_quadratic import NoisyQuadratic
+from bslib.scaling.protocol import Sweep
+
+__all__ = [
+    "CriticalBatchSize",
+    "NoisyQuadratic",
+    "Sweep",
+    "best_rates",
+    "clocked",
+    "closed_forms",
+    "critical_batch_size",
+    "crossing",
+    "least_squares",
+    "noisy_quadratic",
+    "optimum",
+    "protocol",
+    "rules",
+    "time_to_target",
+    "tuned",
+]
