@@ -19,7 +19,7 @@ def resolve(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+    if kind not in ("cpu", "cuda") or not (name == kind or index.isdecimal()):
         raise Refusal(f"device {name!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'")
     if kind == "cuda":
         count = torch.cuda.device_count()

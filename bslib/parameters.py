@@ -66,6 +66,8 @@ RULES: dict[str, Rule] = {
     "steps": Rule("int", 2, 10_000_000, rehearsal=2),
     "draws": Rule("int", 2, 1_000_000, rehearsal=4),
     "learning_rate": Rule("float", 1e-8, 1e4),
+    "learning_rates": Rule("list[float]", 1e-8, 1e4),
+    "target_loss": Rule("float", 1e-8, 1e4, rehearsal=2.2),
     "quick_dir": Rule("str"),
     "full_dir": Rule("str"),
 }
@@ -143,7 +145,7 @@ def _wrong_each(name: str, rule: Rule, each_type: str, value: Any) -> Iterator[s
     elif isinstance(value, str):
         if message := rule.problem(value):
             yield f"{name}: {message}"
-    elif not rule.low <= value <= rule.high:
+    elif isinstance(value, int | float) and not rule.low <= value <= rule.high:
         yield f"{name} must lie between {rule.low:,} and {rule.high:,}, not {value!r}"
 
 

@@ -1,5 +1,6 @@
 """What a notebook's parameters may be."""
 
+import types
 from typing import Any
 
 import pytest
@@ -79,10 +80,7 @@ def test_rehearsal_values_obey_the_rules() -> None:
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Any:
-    class Shell:
-        user_ns: dict[str, Any] = {"In": [""]}
-
-    shell = Shell()
+    shell = types.SimpleNamespace(user_ns={"In": [""]})
     monkeypatch.setattr(parameters, "get_ipython", lambda: shell)
     return shell
 
