@@ -1,0 +1,82 @@
+"""The tree of sources that Sphinx builds: the checkout's pages, the runs' notebooks."""
+
+import copy
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from bslib.book import notebook as notebooks
+from bslib.book import notes, pages, recorded
+from bslib.book.checkout import Checkout
+from bslib.book.graft import cleaned, for_download, graft, same_code
+from bslib.book.recorded import Recorded, Run
+
+FRONT_MATTER = ("_config.yml", "_toc.yml")
+LEDGER = "chapters/ledger.ipynb"
+
+
+def assemble(checkout: Checkout, runs: Sequence[Run], stage: Path, downloads: Path) -> None:
+    """Write into ``stage`` what Sphinx builds, and into ``downloads`` what readers take away.
+
+    A page comes from the first run that holds it as ok. The ledger is no page of a run: it is
+    computed over the runs (:mod:`bslib.book.build`).
+    """
+    stage.mkdir(parents=True, exist_ok=True)
+    for name in FRONT_MATTER:
+        shutil.copyfile(checkout.root / name, stage / name)
+    for path in sorted(checkout.root.glob("chapters/**/*")):
+        name = path.relative_to(checkout.root).as_posix()
+        if path.suffix in {".md", ".bib", ".svg", ".png"}:
+            (stage / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, stage / name)
+        elif path.suffix == ".ipynb" and "/." not in name and name != LEDGER:
+            found = recorded.find(path, name, runs)
+            source = notebooks.read(path)
+            bare = undressed(source, found)
+            write(stage / name, dressed(bare, source, found, recorded.failure(name, runs)))
+            write(downloads / name, for_download(bare))
+
+
+def undressed(source: NotebookNode, found: Recorded | None) -> NotebookNode:
+    """Return a page's own cells, with the outputs of the run if there is one."""
+    if found is None:
+        return cleaned(source)
+    if same_code(source, found.notebook):
+        return graft(source, found.notebook)
+    return cleaned(found.notebook)
+
+
+def dressed(
+    bare: NotebookNode, source: NotebookNode, found: Recorded | None, failure: str = ""
+) -> NotebookNode:
+    """Add the verdict's card after the title, notes above it, and the provenance at the end.
+
+    Args:
+        bare: the page's own cells.
+        source: its notebook in the checkout.
+        found: what a run holds of it; None where none does.
+        failure: how a run that tried it in vain ended.
+    """
+    page = copy.deepcopy(bare)
+    if found is None:
+        page.cells.insert(1, notes.note(notes.not_run(failure)))
+        return page
+    head = []
+    if not same_code(source, found.notebook):
+        head.append(notes.note(notes.CHANGED_CODE))
+    bundle = pages.take_verdict(page)
+    if bundle is not None:
+        if pages.criterion_changed(bundle):
+            head.append(notes.note(notes.CHANGED_CRITERION))
+        head.append(notes.glance(bundle["text/html"]))
+    page.cells[1:1] = head
+    page.cells.append(notes.footer(found))
+    return page
+
+
+def write(path: Path, notebook: NotebookNode) -> None:
+    """Write a notebook, with the folders on its way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(notebooks.text_of(notebook), encoding="utf-8")

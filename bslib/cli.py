@@ -1,0 +1,253 @@
+"""The command line: ``bslib run | build | book | claims | data | verify``.
+
+Heavy modules are imported by the commands that need them, so that help comes at once. Bad input
+is one message on standard error and exit status 2; a notebook that failed, or a folder that does
+not verify, is exit status 1; a run that a signal ended, 130.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bslib.refusal import Refusal
+
+if TYPE_CHECKING:
+    from bslib.book.plan import Plan
+    from bslib.book.runner import Result
+
+INTERRUPTED = 130
+PROFILES = click.Choice(["quick", "full"])
+FOLDER = click.Path(path_type=Path)
+
+
+class _Refused(click.ClickException):
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refusal as refusal:
+            raise _Refused(str(refusal)) from refusal
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bslib")
+def commands() -> None:
+    """Execute, record, check and build the experiments on mini-batch size."""
+
+
+def main() -> None:
+    """Run the command line."""
+    commands(prog_name="bslib")
+
+
+def _run_options(command: Any) -> Any:
+    for option in reversed(
+        [
+            click.option("--profile", type=PROFILES, default="quick", show_default=True),
+            click.option("--workers", type=click.IntRange(1), help="Notebooks at once, at most."),
+            click.option("--resume", is_flag=True, help="Only what is missing, failed or stale."),
+            click.option("--rehearse", is_flag=True, help="Tiny values: does all of it work?"),
+            click.option("--commit", help="Commit to record, where git cannot tell it."),
+            click.option(
+                "--timeout",
+                type=click.FloatRange(0, min_open=True),
+                default=600,
+                show_default=True,
+                help="Seconds that one notebook may take.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@_run_options
+@click.option("--out", type=FOLDER, help="Run folder; default: _build/runs/PROFILE.")
+@click.option(
+    "-p",
+    "overrides",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter and its value as YAML, such as: -p batch_sizes '[8, 64]'.",
+)
+def run(claims: tuple[str, ...], out: Path | None, **options: Any) -> None:
+    """Execute notebooks into a run folder: all, or those of the claims, sections or names given.
+
+    A notebook that fails does not stop the others. Other notebooks that the folder holds stay.
+    """
+    result, folder = _execute(claims, out, **options)
+    click.echo(folder)
+    sys.exit(_status(result))
+
+
+@commands.command()
+@click.argument("run_dirs", nargs=-1, required=True, type=FOLDER, metavar="RUN_DIR...")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the HTML.")
+def build(run_dirs: tuple[Path, ...], out: Path) -> None:
+    """Build the static HTML of one or more runs; each page from the first that holds it as ok."""
+    click.echo(_build(run_dirs, out))
+
+
+@commands.command()
+@_run_options
+@click.option("--out", type=FOLDER, help="Holds runs/PROFILE and html; default: _build.")
+def book(out: Path | None, profile: str, **options: Any) -> None:
+    """Execute all notebooks, then build the HTML from them and say where it is."""
+    from bslib.book import checkout
+
+    out = (out or checkout.find().root / "_build").resolve()
+    name = "rehearsal" if options["rehearse"] else profile
+    result, folder = _execute((), out / "runs" / name, profile=profile, **options)
+    if not result.interrupted:
+        click.echo(_build([folder], out / "html"))
+    sys.exit(_status(result))
+
+
+@commands.command()
+@click.argument("run_dir", required=False, type=FOLDER)
+@click.option("--against", type=FOLDER, metavar="RUN_DIR", help="A second run to compare with.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole verdicts.")
+def claims(run_dir: Path | None, against: Path | None, as_json: bool) -> None:
+    """List the claims; with a run its verdicts; with two, verdict by verdict."""
+    from bslib.book import listing
+    from bslib.book.verdicts import read_verdicts
+
+    if against is not None and run_dir is None:
+        raise Refusal("--against compares with a run: give that run first")
+    runs = [read_verdicts(folder) for folder in (run_dir, against) if folder is not None]
+    click.echo(json.dumps(listing.rows(runs), indent=1) if as_json else listing.text(runs))
+
+
+@commands.command()
+@click.argument("task", required=False)
+@click.option("--to", type=FOLDER, help="Copy the files there, for BSLIB_DATA elsewhere.")
+def data(task: str | None, to: Path | None) -> None:
+    """List which tasks' data are here; with a TASK, fetch them; with --to, copy them."""
+    from bslib import data as tasks
+
+    if task is None and to is None:
+        found = [tasks.availability(name) for name in tasks.TASKS]
+        _table(
+            (each.name, each.where if each.available else f"not here: {each.how}") for each in found
+        )
+        return
+    names = [task] if task else [each for each in tasks.TASKS if tasks.availability(each).available]
+    for name in names:
+        if to is None:
+            where = tasks.fetch(name).where
+        else:
+            copied = tasks.copy(name, to)
+            where = str(copied) if copied else "nothing to copy: it needs no files"
+        _table([(name, where)])
+
+
+@commands.command()
+@click.argument("run_dir", type=FOLDER)
+@click.option("--complete", is_flag=True, help="Fail unless every claim has a finished notebook.")
+def verify(run_dir: Path, complete: bool) -> None:
+    """Check that a run's files are those it recorded, and list what is stale or absent."""
+    from bslib import claims as catalogue
+    from bslib.book import checkout
+    from bslib.book.run_folder import RunFolder
+    from bslib.book.verify import verify as examine
+
+    found = examine(RunFolder(run_dir), checkout.find(), list(catalogue.CATALOGUE))
+    missing = [f"claim {key}" for key in found.unclaimed] if complete else []
+    kinds = {
+        "broken": found.broken,
+        "missing": missing,
+        "unfinished": found.unfinished,
+        "stale": found.stale,
+        "absent": found.absent,
+    }
+    _table((kind, line) for kind, lines in kinds.items() for line in lines)
+    click.echo(f"{found.ok} notebooks as recorded, {len(found.stale)} of them stale")
+    sys.exit(1 if found.broken or missing else 0)
+
+
+def _execute(
+    names: tuple[str, ...],
+    out: Path | None,
+    *,
+    profile: str,
+    workers: int | None,
+    resume: bool,
+    rehearse: bool,
+    commit: str | None,
+    timeout: float,
+    overrides: tuple[tuple[str, str], ...] = (),
+) -> tuple["Result", Path]:
+    from bslib.book import checkout, packing, plan, runner
+    from bslib.book.display import Progress
+    from bslib.book.run_folder import RunFolder, commit_of
+
+    source = checkout.find()
+    planned = plan.make(source, names, profile=profile, overrides=overrides, rehearse=rehearse)
+    folder = RunFolder((out or source.root / "_build" / "runs" / planned.profile).resolve())
+    runner.admit(folder, planned.profile)
+    _announce(planned)
+    display = Progress()
+    try:
+        result = runner.run(
+            planned,
+            folder,
+            display,
+            space=packing.room(workers),
+            commit=commit_of(source.root) if commit is None else commit,
+            timeout_s=timeout,
+            resume=resume,
+            root=source.root,
+        )
+    finally:
+        display.close()
+    _summarize(planned, result)
+    return result, folder.root
+
+
+def _announce(plan: "Plan") -> None:
+    count = len(plan.items)
+    click.echo(f"{plan.profile} profile, {count} notebooks, on {plan.device}", err=True)
+    if plan.gpu_seconds is not None:
+        minutes = plan.gpu_seconds / 60
+        click.echo(f"about {minutes:.0f} minutes on one H200, far longer without a GPU", err=True)
+
+
+def _summarize(plan: "Plan", result: "Result") -> None:
+    skipped = len(plan.items) - len(result.executed)
+    parts = [f"{len(result.executed)} executed", f"{len(result.failures)} not ok"]
+    parts += [f"{skipped} left as they are"] if skipped and not result.interrupted else []
+    parts += ["interrupted: --resume goes on from here"] if result.interrupted else []
+    click.echo(", ".join(parts), err=True)
+
+
+def _status(result: "Result") -> int:
+    if result.interrupted:
+        return INTERRUPTED
+    return 1 if result.failures else 0
+
+
+def _build(run_dirs: Iterable[Path], out: Path) -> Path:
+    from bslib.book.build import BuildError
+    from bslib.book.build import build as build_html
+
+    try:
+        return build_html(list(run_dirs), out)
+    except BuildError as error:
+        raise click.ClickException(f"the book cannot be built:\n{error}") from error
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> None:
+    for first, second in rows:
+        click.echo(f"{first:18} {second}")
