@@ -3,13 +3,14 @@ PROFILE ?= quick
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help book test check html clean
+.PHONY: help book test check html bench clean
 
 help:
 	@echo "make book    execute every notebook (PROFILE=quick or full), then build the HTML"
 	@echo "make test    lint, types, and the tests of the package and of the sources"
 	@echo "make check   the tests of what 'make book' made"
 	@echo "make html    build the published book from the runs recorded under runs/"
+	@echo "make bench   the training engine beside its peers, in an environment of their own"
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,6 +31,16 @@ check: $(READY)
 
 html: $(READY)
 	$(BIN)/bslib build $(wildcard runs/h200) runs/cpu-quick --out _build/html
+
+BENCH := .venv-bench
+
+$(BENCH)/.ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+bench: $(BENCH)/.ready
+	PYTHONPATH=. $(BENCH)/bin/python benchmarks/bench_training.py
 
 clean:
 	rm -rf _build
