@@ -1,4 +1,8 @@
-"""The arm on JAX: all members in one ``jit(vmap(scan))``."""
+"""The arm on JAX: all members in one ``jit(vmap(scan))``.
+
+Of the convolutional net it shows what XLA makes of a convolution in a scan on a CPU (here a
+sixth of the speed of the same step jitted alone), not what JAX can do with one.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -2,19 +2,47 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from training_case import flat, mlp, small_task
 
 from bslib.training import Budget, Target, engine, ensemble, replay, train
 
 
+class Recording(TorchDispatchMode):
+    """A CUDA graph's rules on a CPU: the operations of one call, replayed on the same memory.
+
+    What Python decided while recording stays as it was, and nothing may be read by the host.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, "the host waits"
+        result = function(*arguments, **(keywords or {}))
+        self.calls.append((function, arguments, keywords or {}, result))
+        return result
+
+    def replay(self):
+        for function, arguments, keywords, recorded in self.calls:
+            fresh = function(*arguments, **keywords)
+            for old, new in zip(tree_leaves(recorded), tree_leaves(fresh), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
 def stand_in(step, changed):
-    """Do as a recording does: run the step a few times, and put back what it changed."""
+    """Record as :func:`bslib.training.replay.cuda_graph` does: warm up, record, put back."""
     before = [tensor.clone() for tensor in changed]
     for _ in range(3):
         step()
+    with Recording() as recording:
+        step()
     for tensor, value in zip(changed, before, strict=True):
         tensor.copy_(value)
-    return step
+    return recording.replay
 
 
 class Replayed(engine.Run):

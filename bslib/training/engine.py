@@ -80,8 +80,8 @@ class Run:
         stop = min(stop, pace.last)
         pace.start()
         while pace.step < stop and not pace.over:
-            most = 1 if pace.timed else min(stop - pace.step, 2**20)
-            values = self.stepper.advance(int(most))
+            most = self.stepper.pulse if pace.timed else 2**20
+            values = self.stepper.advance(int(min(stop - pace.step, most)))
             if values is not None:
                 losses.append(values)
             if pace.timed:

@@ -24,9 +24,10 @@ def footprint(
     optimizer: str | optimizers.Optimizer = "sgd",
     strategy: str = "auto",
 ) -> int:
-    """Estimate the peak bytes that ``members`` trainings take side by side, the task left out.
+    """Estimate the peak bytes that ``members`` trainings take side by side.
 
-    Weights, optimiser state, the order of the examples, and what steps and evaluations hold.
+    Weights, optimiser state, the order of the examples, and what steps and evaluations hold;
+    the task, recorded losses and checkpoints are left out.
     Exact to a few per cent for the stacked strategy, whose buffers are its own. For others a
     step is reckoned as twice what autograd saves for the backward pass (in a forward pass over
     a few examples), for all members of a lane under ``vmap``, for one in a ``loop``.
@@ -39,9 +40,12 @@ def footprint(
     layers = layers_of(module)
     if strategy == "stacked" and layers is not None:
         return held + _stacked(task, layers, members, batch_size, state)
-    lane = lane_size(members, state + batch_size * _input_bytes(task), strategy, kind)
-    evaluated = 1 if strategy == "loop" else members
-    return held + _differentiated(task, module, lane, evaluated, batch_size, state)
+    inputs = batch_size * _input_bytes(task)
+    lane = lane_size(members, state + inputs, strategy, kind)
+    saved = saved_bytes(module, task)
+    step = lane * (2 * batch_size * saved + inputs + state)
+    evaluated = max(_chunks(task, members, strategy)) * (1 if strategy == "loop" else members)
+    return held + max(step, evaluated * saved)
 
 
 def saved_bytes(module: nn.Module, task: Task) -> int:
@@ -67,7 +71,7 @@ def _stacked(task: Task, layers: list[Layer], members: int, batch_size: int, sta
     each = state + batch_size * example_bytes(layers, size)
     lane = lane_size(members, each, "stacked", task.train.inputs.device.type)
     stepped = {(k, b) for k in (lane, members % lane) for b in (batch_size, examples % batch_size)}
-    chunks = _chunks(task, members)
+    chunks = _chunks(task, members, "stacked")
     evaluated = {(members, count) for count in chunks}
     # a log-sum-exp needs another set of outputs; losses and hits are kept until joined
     judged = members * max(chunks) * (layers[-1].outputs + 2) * size
@@ -78,18 +82,9 @@ def _stacked(task: Task, layers: list[Layer], members: int, batch_size: int, sta
     )
 
 
-def _differentiated(
-    task: Task, module: nn.Module, lane: int, evaluated: int, batch_size: int, state: int
-) -> int:
-    """The larger of a lane's step through autograd and an evaluation."""
-    saved = saved_bytes(module, task)
-    step = lane * (batch_size * (2 * saved + _input_bytes(task)) + state)
-    return max(step, evaluated * max(_chunks(task, evaluated)) * saved)
-
-
-def _chunks(task: Task, members: int) -> set[int]:
+def _chunks(task: Task, members: int, strategy: str) -> set[int]:
     parts = (task.train, task.validation, task.test)
-    return {count for part in parts for count in chunks_of(len(part), members)}
+    return {count for part in parts for count in chunks_of(len(part), members, strategy)}
 
 
 def _input_bytes(task: Task) -> int:

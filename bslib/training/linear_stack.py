@@ -23,6 +23,7 @@ class Step(NamedTuple):
 
     inputs: Tensor
     targets: Tensor
+    factor: Tensor  # (K, 1, 1), what derivatives are multiplied by
     operations: list[Operation]
 
 
@@ -57,7 +58,6 @@ class LinearStack:
     def bind(self, into: Tensor, carry: float) -> None:
         """Accumulate gradients in ``into`` (K, P), after multiplying it by ``carry``."""
         self._into, self._carry = into, carry
-        self._factor, self._factor_of = self.weights.new_empty(len(into), 1, 1), 0
         self._recorded = self.weights.new_empty(len(into))
         self._steps: dict[tuple[int, bool], Step] = {}
 
@@ -67,7 +67,8 @@ class LinearStack:
         step = self._steps.get((count, record))
         if step is None:
             step = self._steps[count, record] = self._lay_down(count, index is None, record)
-        self._set_factor(scale, count)
+        if scale is not None:
+            torch.mul(scale.unsqueeze(2), 1 / count, out=step.factor)
         if index is not None:
             picked = index.reshape(-1)
             torch.index_select(self.train.inputs, 0, picked, out=step.inputs)
@@ -92,14 +93,6 @@ class LinearStack:
         """Return a module of its own with this row's weights."""
         return flat.module_of(self.template, self.weights[row])
 
-    def _set_factor(self, scale: Tensor | None, count: int) -> None:
-        """Set what derivatives are multiplied by: ``scale``, and 1 / count for the mean."""
-        if scale is not None:
-            torch.mul(scale.unsqueeze(2), 1 / count, out=self._factor)
-        elif self._factor_of != count:
-            self._factor.fill_(1 / count)
-            self._factor_of = count
-
     def _space(self, count: int, *, step: bool) -> Workspace:
         key = len(self.weights), count, step
         if key not in self._spaces:
@@ -112,13 +105,14 @@ class LinearStack:
         inputs = self.train.inputs if whole else space.inputs.unflatten(0, shape)
         targets = self.train.targets if whole else space.targets.unflatten(0, shape)
         recorded = self._recorded if record else None
+        factor = self.weights.new_full((len(self.weights), 1, 1), 1 / count)
         operations: list[Operation] = [
             *self._forward(inputs, space),
             *losses.differentiate(self.loss, space.outputs, targets, recorded),
-            partial(space.outputs.mul_, self._factor),
+            partial(space.outputs.mul_, factor),
             *self._backward(inputs, space),
         ]
-        return Step(space.inputs, space.targets, operations)
+        return Step(space.inputs, space.targets, factor, operations)
 
     def _forward(self, inputs: Tensor, space: Workspace) -> Iterator[Operation]:
         """From inputs (K, b, in), or (b, in) for all members, to ``space.outputs``."""

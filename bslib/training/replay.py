@@ -27,6 +27,8 @@ class ReplayStepper(Stepper):
             changes: :func:`cuda_graph`, or a stand-in on a device without graphs.
     """
 
+    pulse = RUN
+
     def __init__(self, *parts: Any, recorder: Callable[[Step, Sequence[Tensor]], Step]) -> None:
         super().__init__(*parts)
         stack, update = parts[:2]
@@ -54,9 +56,9 @@ class ReplayStepper(Stepper):
 
     def _lay_down(self, first: int, most: int) -> int:
         batches = self.shuffle.next(most)
-        for place, batch in zip(self._index, batches, strict=False):
-            if batch is not None:
-                place.copy_(batch)
+        given = [batch for batch in batches if batch is not None]
+        if given:
+            torch.stack(given, out=self._index[: len(given)])
         rows = [self.coefficients(first + number) for number in range(len(batches))]
         table = torch.tensor(rows, dtype=self._coefficients.dtype)
         if self._coefficients.is_cuda:

@@ -50,7 +50,13 @@ def lane_size(members: int, member_bytes: int, strategy: str, device: str) -> in
 
 
 class Stepper:
-    """What moves a stack of members on."""
+    """What moves a stack of members on.
+
+    Attributes:
+        pulse: steps between two readings of the clock, where it decides.
+    """
+
+    pulse = 1
 
     def __init__(
         self,
