@@ -85,7 +85,6 @@ def train(
         Refusal: an argument that is out of its range, or one member that does not fit.
     """
     members = _members(task, learning_rates, seeds, model, initial, optimizer)
-    kind = task.train.inputs.device.type
     setup = Setup(
         task,
         batch_size,
@@ -99,7 +98,7 @@ def train(
         record_batch_loss,
         replacement,
         drop_last,
-        choose(members.modules[0], kind) if strategy == "auto" else strategy,
+        choose(members.modules[0], task.train.inputs.device.type, strategy),
         clock,
     )
     with torch.no_grad():

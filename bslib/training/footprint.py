@@ -33,7 +33,7 @@ def footprint(
     a few examples), for all members of a lane under ``vmap``, for one in a ``loop``.
     """
     kind = task.train.inputs.device.type
-    strategy = choose(module, kind) if strategy == "auto" else strategy
+    strategy = choose(module, kind, strategy)
     row = flat.length(module) * task.train.inputs.element_size()
     state = row * (1 + slots(optimizers.resolve(optimizer)))
     held = members * (state + 8 * len(task.train))

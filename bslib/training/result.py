@@ -17,9 +17,10 @@ class Training:
         members: one row a member: ``member``, ``seed``, ``batch_size``, ``learning_rate``,
             ``weight_decay``, ``status`` ("finished": the budget is used; "reached": the
             target is; "diverged": the loss is not finite, or above 1,000 times the greater of
-            1 and the loss at the start), ``steps`` and ``examples`` until then, ``seconds`` that the
-            steps of all members beside it took, ``steps_to_target`` (NaN where there is none or
-            it was not reached: right-censored at ``steps``), and the last metrics.
+            1 and the loss at the start), ``steps`` and ``examples`` until then, ``seconds``
+            (of the steps alone, those of all members beside it too), ``steps_to_target`` (NaN
+            where there is no target, or it was not reached: right-censored at ``steps``), and
+            the last metrics.
         history: one row a member and evaluation, from step 0 on: ``member``, ``seed``,
             ``batch_size``, ``learning_rate``, ``step``, ``examples``, ``seconds``, and
             ``{part}_loss`` and ``{part}_accuracy`` of the parts evaluated on.

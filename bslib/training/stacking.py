@@ -66,39 +66,43 @@ class Stack(Protocol):
         """Return a module of its own with this row's weights and buffers."""
 
 
-def choose(module: nn.Module, device: str) -> str:
-    """Return the fastest strategy that serves the module on a kind of device."""
-    if layers_of(module) is not None:
-        return "stacked"
+def choose(module: nn.Module, device: str, strategy: str = "auto") -> str:
+    """Return the strategy; for "auto", the fastest that serves the module on a kind of device.
+
+    Raises:
+        Refusal: the strategy is unknown, or does not serve the module.
+    """
     stateful = any(True for _ in module.buffers())
     convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
-    return "loop" if stateful or (convolves and device == "cpu") else "vmap"
+    serving = ["loop"]
+    if not stateful:
+        serving.insert(1 if convolves and device == "cpu" else 0, "vmap")
+    if layers_of(module) is not None:
+        serving.insert(0, "stacked")
+    if strategy not in ("auto", *STRATEGIES):
+        raise Refusal(f"strategy {strategy!r} is unknown; use 'auto' or {', '.join(STRATEGIES)}")
+    if strategy not in ("auto", *serving):
+        raise Refusal(f"strategy {strategy!r} does not serve this module; {serving} do")
+    return serving[0] if strategy == "auto" else strategy
 
 
 def stack(modules: Sequence[nn.Module], task: Task, strategy: str) -> Stack:
     """Stack modules for a task, on its device and in its inputs' dtype.
 
     Raises:
-        Refusal: an unknown strategy or one that does not serve these modules, or modules
-            that are not alike or draw random numbers of their own.
+        Refusal: the modules are not alike, or draw random numbers of their own.
     """
     template, inputs = modules[0], task.train.inputs
-    if any(
-        isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in template.modules()
-    ):
+    if any(_drops(part) for part in template.modules()):
         raise Refusal("dropout draws from the global generator, which trainings leave alone")
     if any(str(module) != str(template) for module in modules):
         raise Refusal("members are trained side by side: their modules must be alike")
     weights = flat.rows(modules, inputs)
-    if strategy == "stacked" and layers_of(template) is not None:
-        return LinearStack(template, weights, task.train, task.loss)
-    if strategy == "vmap" and not any(True for _ in template.buffers()):
-        return VmapStack(template, weights, task.train, task.loss)
     if strategy == "loop":
         return LoopStack(list(modules), weights, task.train, task.loss)
-    known = strategy in STRATEGIES
-    raise Refusal(
-        f"strategy {strategy!r} does not serve this module; use 'auto'"
-        if known
-        else f"strategy {strategy!r} is unknown; use 'auto' or one of {', '.join(STRATEGIES)}"
-    )
+    kind = LinearStack if strategy == "stacked" else VmapStack
+    return kind(template, weights, task.train, task.loss)
+
+
+def _drops(part: nn.Module) -> bool:
+    return isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0
