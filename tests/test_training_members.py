@@ -5,7 +5,7 @@ import pytest
 import torch
 from training_case import convolutional, flat, mlp, small_task
 
-from bslib.training import SGD, Adam, Budget, Target, engine, train
+from bslib.training import SGD, Adam, Budget, Target, engine, stepping, train
 
 RATES, SEEDS = (0.05, 0.2, 0.02, 0.1), (3, 4, 5, 4)
 
@@ -116,6 +116,37 @@ def test_each_member_has_its_own_weight_decay(kind):
         torch.testing.assert_close(
             flat(together.module(member)), flat(alone.module(0)), rtol=1e-10, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("lane_size", [1, 2])
+def test_lanes_change_nothing(lane_size, optimizer, monkeypatch):
+    """Members taken a few at a time, for many steps in a row, learn what they would together."""
+    options = {"optimizer": optimizer, "record_batch_loss": True, "rates": [0.01, 1e9, 0.02, 0.03]}
+    together = run(**options)
+    monkeypatch.setattr(stepping, "lane_size", lambda *_: lane_size)
+    monkeypatch.setattr(stepping, "TURN_STEPS", 5)
+    apart = run(**options)
+    assert list(apart.members["status"]) == list(together.members["status"])
+    for member in (0, 2, 3):
+        torch.testing.assert_close(
+            flat(apart.module(member)), flat(together.module(member)), rtol=1e-10, atol=1e-10
+        )
+        torch.testing.assert_close(apart.batch_losses[member], together.batch_losses[member])
+
+
+@pytest.mark.parametrize(
+    ("members", "device", "strategy", "size"),
+    [
+        (16, "cpu", "stacked", 4),
+        (5, "cpu", "stacked", 3),
+        (16, "cpu", "loop", 1),
+        (16, "cuda", "stacked", 16),
+    ],
+)
+def test_lanes_fit_a_cache(members, device, strategy, size):
+    """As many members as fit, in lanes of nearly equal size; one in a loop; all on a GPU."""
+    assert stepping.lane_size(members, stepping.LANE_BYTES // 4, strategy, device) == size
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", Adam(weight_decay=(0.0, 0.1, 0.2, 0.3))])

@@ -4,6 +4,7 @@ import weakref
 
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from training_case import convolutional, mlp, small_task
@@ -64,6 +65,16 @@ def test_stacked_trainings_take_what_is_foretold(batch_size, optimizer, members)
     need = footprint(task, mlp(0), members=members, batch_size=batch_size, optimizer=optimizer)
     modules = [mlp(seed) for seed in range(members)]
     peak = measured(task, modules, batch_size=batch_size, optimizer=optimizer)
+    assert 2 / 3 * need <= peak <= need
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_the_optimizers_state_counts(optimizer):
+    """With few examples and many parameters what is foretold is mostly weights and state."""
+    task = small_task(60)
+    modules = [nn.Sequential(nn.Linear(6, 2000), nn.ReLU(), nn.Linear(2000, 3)).double()] * 4
+    need = footprint(task, modules[0], members=4, batch_size=4, optimizer=optimizer)
+    peak = measured(task, modules, batch_size=4, optimizer=optimizer)
     assert 2 / 3 * need <= peak <= need
 
 

@@ -36,17 +36,16 @@ OPTIMIZERS: dict[str, tuple[Any, Callable[..., torch.optim.Optimizer]]] = {
 }
 
 
-def assert_equal(training, task, build, make, *, batch_size, factor=lambda step: 1.0):
+def assert_equal(training, task, build, make, **settings):
     for member, (rate, seed) in enumerate(zip(RATES, SEEDS, strict=True)):
         module = build(seed)
         losses = plain_loop(
             task,
             module,
             lambda parameters, rate=rate: make(parameters, rate),
-            batch_size=batch_size,
             seed=seed,
             steps=STEPS,
-            factor=factor,
+            **settings,
         )
         # rounding is of order 1e-16 a step; a contracting training does not amplify it
         torch.testing.assert_close(
@@ -107,6 +106,24 @@ def test_batches_of_any_size(batch_size, regression):
     assert training.strategy == "stacked"
     make = OPTIMIZERS["momentum"][1]
     assert_equal(training, task, build, make, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [8, 50])
+def test_batches_with_replacement(batch_size):
+    """Drawn independently, at a batch size of all examples too: equal to 1e-10."""
+    task = small_task()
+    training = train(
+        task,
+        initial=[mlp(seed) for seed in SEEDS],
+        batch_size=batch_size,
+        learning_rates=RATES,
+        seeds=SEEDS,
+        budget=Budget(steps=STEPS),
+        record_batch_loss=True,
+        replacement=True,
+    )
+    make = OPTIMIZERS["sgd"][1]
+    assert_equal(training, task, mlp, make, batch_size=batch_size, replacement=True)
 
 
 def test_modules_with_buffers():

@@ -57,9 +57,11 @@ def plain_loop(
     seed: int,
     steps: int,
     factor: Callable[[int], float] = lambda step: 1.0,
+    replacement: bool = False,
 ) -> list[float]:
     """Train ``module`` with torch's own autograd and optimiser; return the batch losses."""
-    shuffle = Shuffle(len(task.train), batch_size, [seed], torch.device("cpu"))
+    cpu = torch.device("cpu")
+    shuffle = Shuffle(len(task.train), batch_size, [seed], cpu, replacement=replacement)
     optimizer = make_optimizer(list(module.parameters()))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     losses = []

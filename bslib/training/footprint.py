@@ -26,17 +26,18 @@ def footprint(
 ) -> int:
     """Estimate the peak bytes that ``members`` trainings take side by side.
 
-    Weights, optimiser state, the order of the examples, and what steps and evaluations hold;
-    the task, recorded losses and checkpoints are left out.
-    Exact to a few per cent for the stacked strategy, whose buffers are its own. For others a
-    step is reckoned as twice what autograd saves for the backward pass (in a forward pass over
-    a few examples), for all members of a lane under ``vmap``, for one in a ``loop``.
+    Weights, optimiser state, the networks returned, the order of the examples, and what steps
+    and evaluations hold; the task, recorded losses and checkpoints are left out. For the
+    stacked strategy, whose buffers are its own, it is no less than the peak and at most half
+    more. For others a step is reckoned as twice what autograd saves for the backward pass (in
+    a forward pass over a few examples), for all members of a lane under ``vmap``, for one in
+    a ``loop``: up to four times the peak.
     """
     kind = task.train.inputs.device.type
     strategy = choose(module, kind, strategy)
     row = flat.length(module) * task.train.inputs.element_size()
     state = row * (1 + slots(optimizers.resolve(optimizer)))
-    held = members * (state + 8 * len(task.train))
+    held = members * (state + row + 8 * len(task.train)) + row  # the networks returned, and a copy
     layers = layers_of(module)
     if strategy == "stacked" and layers is not None:
         return held + _stacked(task, layers, members, batch_size, state)

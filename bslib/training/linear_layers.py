@@ -78,15 +78,17 @@ def workspace(
     count: int,
     *,
     step: bool,
+    gather: bool,
     device: torch.device | str | None = None,
 ) -> Workspace:
     """Allocate the buffers for ``size`` members and ``count`` examples each.
 
+    ``step`` asks for what the backward pass needs, ``gather`` for where a batch is gathered.
     ``device`` other than the examples' serves to reckon with: "meta" takes no memory.
     """
     new, widths = train.inputs.new_empty, [layer.outputs for layer in layers[:-1]]
     device = device or train.inputs.device
-    rows = size * count if step and count < len(train) else 0  # all examples: nothing to gather
+    rows = size * count * gather
     targets = (rows, *train.targets.shape[1:])
     return Workspace(
         new(rows, layers[0].inputs, device=device),
@@ -103,7 +105,9 @@ def workspaces_bytes(
 ) -> int:
     """Return the bytes of the buffers of steps or evaluations, for (members, examples) pairs."""
     return sum(
-        workspace(layers, train, size, count, step=step, device="meta").nbytes
+        workspace(
+            layers, train, size, count, step=step, gather=step and count < len(train), device="meta"
+        ).nbytes
         for size, count in sizes
         if size and count
     )

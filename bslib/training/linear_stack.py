@@ -79,7 +79,7 @@ class LinearStack:
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (K, b), and whether the largest output is the target's, (K, b)."""
-        space = self._space(len(inputs), step=False)
+        space = self._space(len(inputs), step=False, gather=False)
         for operation in self._forward(inputs.flatten(1), space):
             operation()
         return losses.values(self.loss, space.outputs, targets), space.outputs.argmax(1) == targets
@@ -93,14 +93,15 @@ class LinearStack:
         """Return a module of its own with this row's weights."""
         return flat.module_of(self.template, self.weights[row])
 
-    def _space(self, count: int, *, step: bool) -> Workspace:
+    def _space(self, count: int, *, step: bool, gather: bool) -> Workspace:
         key = len(self.weights), count, step
         if key not in self._spaces:
-            self._spaces[key] = workspace(self.layers, self.train, *key[:2], step=step)
+            new = workspace(self.layers, self.train, *key[:2], step=step, gather=gather)
+            self._spaces[key] = new
         return self._spaces[key]
 
     def _lay_down(self, count: int, whole: bool, record: bool) -> Step:
-        space = self._space(count, step=True)
+        space = self._space(count, step=True, gather=not whole)
         shape = (len(self.weights), count)
         inputs = self.train.inputs if whole else space.inputs.unflatten(0, shape)
         targets = self.train.targets if whole else space.targets.unflatten(0, shape)
