@@ -155,6 +155,8 @@ def test_a_rehearsal_is_tiny_and_says_so(book: Checkout) -> None:
     made = plan.make(book, profile="full", rehearse=True, overrides=[("seeds", "7")])
     assert made.profile == "rehearsal"
     assert made.items[1].parameters == {"task": "digits", "batch_sizes": [4, 8], "seeds": 7}
+    (ledger,) = [item for item in made.items if item.last]
+    assert ledger.parameters == {"quick_dir": ".", "full_dir": ""}
 
 
 def test_where_the_book_is(book: Checkout, tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def _item(
         values = parameters.rehearsal(values)
     last = page.path == LEDGER
     if last:
-        values |= {"full_dir" if profile == "full" else "quick_dir": "."}
+        # A rehearsal is no full run, whatever it rehearses; the ledger refuses it as one.
+        values |= {"full_dir" if profile == "full" and not rehearse else "quick_dir": "."}
     values |= _overriding(page, declared, overrides)
     wrong = [*parameters.problems(values), *_missing_data(values)]
     if wrong:
