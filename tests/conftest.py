@@ -1,7 +1,7 @@
 """What all tests share: one thread, and no silent skips in continuous integration."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
@@ -19,3 +19,16 @@ def pytest_runtest_makereport(
     if in_ci and report.skipped and "no CUDA" not in str(report.longrepr):
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture
+def closed_figures() -> Iterator[None]:
+    """Draw without a screen, and leave no figure and no other backend behind."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    before = mpl.get_backend()
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+    plt.switch_backend(before)

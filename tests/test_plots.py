@@ -1,13 +1,11 @@
 """Figures show what they are given, and compute nothing."""
 
-from collections.abc import Iterator
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from bslib import plots
+
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 FRAME = pd.DataFrame(
     {
@@ -18,15 +16,6 @@ FRAME = pd.DataFrame(
         "rule": ["fixed", "fixed", "scaled", "scaled"],
     }
 )
-
-
-@pytest.fixture(autouse=True)
-def _closed_figures() -> Iterator[None]:
-    before = mpl.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
 
 
 def test_points_stand_where_the_frame_says() -> None:

@@ -1,15 +1,15 @@
 """Reference lines and lists of intervals show what they are given."""
 
 import math
-from collections.abc import Iterator
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from bslib import plots, stats
 from bslib.stats.estimate import Estimate, refused
+
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 RULES = pd.DataFrame(
     {
@@ -18,15 +18,6 @@ RULES = pd.DataFrame(
         "rule": ["linear", "linear", "square root", "square root"],
     }
 )
-
-
-@pytest.fixture(autouse=True)
-def _closed_figures() -> Iterator[None]:
-    before = mpl.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
 
 
 def test_references_differ_in_their_dashes() -> None:

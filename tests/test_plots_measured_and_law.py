@@ -1,27 +1,16 @@
 """Points with the law behind them."""
 
-from collections.abc import Iterator
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from bslib import plots
 
+pytestmark = pytest.mark.usefixtures("closed_figures")
+
 MEASURED = pd.DataFrame(
     {"batch_size": [4, 16], "seconds": [1.0, 0.5], "low": [0.9, 0.4], "high": [1.2, 0.7]}
 ).assign(way="a")
 LAW = pd.DataFrame({"batch_size": [4, 8, 16], "seconds": [1.0, 0.7, 0.5], "way": "the law"})
-
-
-@pytest.fixture(autouse=True)
-def _closed_figures() -> Iterator[None]:
-    before = mpl.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
 
 
 def test_both_are_drawn_and_named() -> None:
