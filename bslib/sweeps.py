@@ -53,11 +53,11 @@ def shared(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
-                _write(path, _encode(_call(function, arguments, progress)))
+                _write(path, encode(_call(function, arguments, progress)))
             _memory[key] = path.read_text(encoding="utf-8")
     elif key not in _memory:
-        _memory[key] = _encode(_call(function, arguments, progress))
-    return _decode(_memory[key])
+        _memory[key] = encode(_call(function, arguments, progress))
+    return decode(_memory[key])
 
 
 def forget() -> None:
@@ -113,7 +113,8 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _encode(frames: Frames) -> str:
+def encode(frames: Frames) -> str:
+    """Write tables as JSON text that :func:`decode` reads back bit by bit."""
     tables = {
         name: {str(column): _encode_column(frame[column]) for column in frame.columns}
         for name, frame in frames.items()
@@ -131,7 +132,8 @@ def _encode_column(column: "pd.Series[Any]") -> dict[str, Any]:
     return {"type": "str", "values": values}
 
 
-def _decode(text: str) -> dict[str, pd.DataFrame]:
+def decode(text: str) -> dict[str, pd.DataFrame]:
+    """Read what :func:`encode` wrote."""
     tables = cast(dict[str, dict[str, dict[str, Any]]], json.loads(text))
     return {
         name: pd.DataFrame(

@@ -11,7 +11,7 @@ PACKAGE = Path(bslib.__file__).parent
 FLOORS = [
     ["cli", "__main__"],
     ["advise", "book"],
-    ["claims", "plots", "progress"],
+    ["claims", "plots", "progress", "evidence"],
     ["noise", "scaling", "curvature", "loading", "parallel", "sweeps"],
     ["training", "throughput", "memory"],
     ["stats", "data", "models", "device", "parameters", "refusal"],

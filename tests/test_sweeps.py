@@ -186,6 +186,6 @@ def test_numbers_keep_every_bit() -> None:
         ]
     )
     frame = pd.DataFrame({"x": floats, "n": 2**62 + np.arange(len(floats))})
-    back = sweeps._decode(sweeps._encode({"f": frame}))["f"]
+    back = sweeps.decode(sweeps.encode({"f": frame}))["f"]
     assert back["x"].to_numpy().tobytes() == frame["x"].to_numpy().tobytes()
     assert (back["n"] == frame["n"]).all()
