@@ -118,16 +118,37 @@ def book(out: Path | None, profile: str, **options: Any) -> None:
 @commands.command()
 @click.argument("run_dir", required=False, type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="RUN_DIR", help="A second run to compare with.")
+@click.option(
+    "--stability",
+    type=FOLDER,
+    metavar="RUN_DIR",
+    help="A run with many seeds: do draws of them give one verdict?",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole verdicts.")
-def claims(run_dir: Path | None, against: Path | None, as_json: bool) -> None:
+def claims(
+    run_dir: Path | None, against: Path | None, stability: Path | None, as_json: bool
+) -> None:
     """List the claims; with a run its verdicts; with two, verdict by verdict."""
     from bslib.book import listing
     from bslib.book.verdicts import read_verdicts
 
+    if stability is not None:
+        if run_dir is not None or against is not None:
+            raise Refusal("--stability takes its own run, and no other beside it")
+        _tell_stability(stability, as_json)
+        return
     if against is not None and run_dir is None:
         raise Refusal("--against compares with a run: give that run first")
     runs = [read_verdicts(folder) for folder in (run_dir, against) if folder is not None]
     click.echo(json.dumps(listing.rows(runs), indent=1) if as_json else listing.text(runs))
+
+
+def _tell_stability(run_dir: Path, as_json: bool) -> None:
+    from bslib.book import checkout
+    from bslib.book import stability as drawn
+
+    found = drawn.measure(run_dir, checkout.find())
+    click.echo(json.dumps(drawn.rows(found), indent=1) if as_json else drawn.text(found))
 
 
 @commands.command()

@@ -26,12 +26,14 @@ CLAIMS = (
                 "with the batch, fitted at two small sizes, predicts for it",
                 0.95,
                 1.05,
+                reference=1.0,
             ),
             Arm(
                 "all examples, accumulated from micro-batches",
                 "peak memory of computing the full gradient by accumulation, over that of one "
                 "micro-batch",
                 low=1.02,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -62,17 +64,20 @@ CLAIMS = (
                 "throughput at small batches",
                 "examples a second at a batch of 1,024 over those at a batch of 8",
                 low=4.0,
+                reference=1.0,
             ),
             Arm(
                 "throughput beyond saturation",
                 "examples a second at twice the batch size, over those before doubling, beyond "
                 "ten times the batch size of half the maximal throughput",
                 low=1.08,
+                reference=1.0,
             ),
             Arm(
                 "mini-batches against the full batch",
                 "time to the target with the full batch over that with the fastest mini-batch",
                 low=2.0,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -103,6 +108,7 @@ CLAIMS = (
                 "law predicts",
                 0.5,
                 1.5,
+                reference=1.0,
             ),
             Arm(
                 "a fixed training set, many epochs",
@@ -214,11 +220,13 @@ CLAIMS = (
                 "two workers at the largest local batch",
                 "examples a second of two workers over those of one",
                 low=1.1,
+                reference=1.0,
             ),
             Arm(
                 "two workers at the smallest local batch",
                 "examples a second of two workers over those of one",
                 low=1.1,
+                reference=1.0,
             ),
             Arm(
                 "efficiency against the local batch",
@@ -321,18 +329,21 @@ CLAIMS = (
                 "predicted over true largest batch size that fits",
                 0.9,
                 1.1,
+                reference=1.0,
             ),
             Arm(
                 "the middle memory limit",
                 "predicted over true largest batch size that fits",
                 0.9,
                 1.1,
+                reference=1.0,
             ),
             Arm(
                 "the largest memory limit",
                 "predicted over true largest batch size that fits",
                 0.9,
                 1.1,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -445,6 +456,7 @@ CLAIMS = (
                 "training loss of the large-batch run after it was resumed for ten times as "
                 "long, over that before",
                 low=0.9,
+                reference=1.0,
             ),
             Arm(
                 "generalisation at equal epochs",
@@ -713,6 +725,7 @@ CLAIMS = (
                 "critical batch size",
                 -1.15,
                 -0.85,
+                reference=-1.0,
             ),
             Arm(
                 "steps at large batches",
@@ -755,11 +768,13 @@ CLAIMS = (
                 "up to saturation",
                 "utilisation at eight times the saturating batch size over that at a batch of 8",
                 low=5.0,
+                reference=1.0,
             ),
             Arm(
                 "beyond saturation",
                 "utilisation at twice the batch size over that before doubling",
                 low=1.05,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -787,6 +802,7 @@ CLAIMS = (
                 "(N-B)/(N-1) divided out",
                 -1.05,
                 -0.95,
+                reference=-1.0,
             ),
             Arm(
                 "in mid-training",
@@ -794,6 +810,7 @@ CLAIMS = (
                 "(N-B)/(N-1) divided out",
                 -1.05,
                 -0.95,
+                reference=-1.0,
             ),
             Arm(
                 "after training",
@@ -801,12 +818,14 @@ CLAIMS = (
                 "(N-B)/(N-1) divided out",
                 -1.05,
                 -0.95,
+                reference=-1.0,
             ),
             Arm(
                 "without replacement",
                 "exponent of the factor (N-B)/(N-1) in the measured variance",
                 0.95,
                 1.05,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -906,22 +925,26 @@ CLAIMS = (
                 "a loader in the training process",
                 "time to load an epoch in batches of 64 over that in batches of 1,024",
                 low=2.0,
+                reference=1.0,
             ),
             Arm(
                 "a loader with worker processes",
                 "time to load an epoch in batches of 64 over that in batches of 1,024",
                 low=2.0,
+                reference=1.0,
             ),
             Arm(
                 "slices of resident data",
                 "time to load an epoch in batches of 64 over that in batches of 1,024",
                 low=2.0,
+                reference=1.0,
             ),
             Arm(
                 "bytes read",
                 "bytes read from storage in an epoch in batches of 64 over those in batches of "
                 "1,024",
                 low=1.1,
+                reference=1.0,
             ),
         ),
         criterion=(
@@ -952,6 +975,7 @@ CLAIMS = (
                 "with recomputed activations",
                 "memory that each further example needs with recomputation over that without",
                 low=0.6,
+                reference=1.0,
             ),
             Arm(
                 "with accumulated micro-batches",
@@ -1001,6 +1025,7 @@ CLAIMS = (
                 "standard deviation of the full loss at a large batch with the small batch's "
                 "rate, over that with the scaled rate",
                 low=1.1,
+                reference=1.0,
             ),
         ),
         criterion=(

@@ -19,6 +19,8 @@ class Arm:
         low, high: the closed region that counts as support, its margin of practical
             equivalence included; either end may be infinite.
         unit: of the quantity; empty for a pure number.
+        reference: what the margin is counted from: the value for no effect at all (0, or 1 for
+            a ratio), or what a law predicts where the region lies about that.
     """
 
     name: str
@@ -26,6 +28,17 @@ class Arm:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
+    reference: float = 0.0
+
+    @property
+    def margin(self) -> float:
+        """How far the region's nearer edge lies from ``reference``."""
+        return abs(self.edge - self.reference)
+
+    @property
+    def edge(self) -> float:
+        """The region's edge that is nearer to ``reference``."""
+        return min(self.low, self.high, key=lambda edge: abs(edge - self.reference))
 
     @property
     def region(self) -> str:
