@@ -5,9 +5,10 @@ is one message on standard error and exit status 2; a notebook that failed, or a
 not verify, is exit status 1; a run that a signal ended, 130.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ import click
 from bslib.refusal import Refusal
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from bslib.book.packing import Room
     from bslib.book.plan import Plan
     from bslib.book.runner import Result
 
@@ -54,6 +58,7 @@ def _run_options(command: Any) -> Any:
         [
             click.option("--profile", type=PROFILES, default="quick", show_default=True),
             click.option("--workers", type=click.IntRange(1), help="Notebooks at once, at most."),
+            click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster to run on."),
             click.option("--resume", is_flag=True, help="Only what is missing, failed or stale."),
             click.option("--rehearse", is_flag=True, help="Tiny values: does all of it work?"),
             click.option("--commit", help="Commit to record, where git cannot tell it."),
@@ -204,13 +209,14 @@ def _execute(
     *,
     profile: str,
     workers: int | None,
+    scheduler: str | None,
     resume: bool,
     rehearse: bool,
     commit: str | None,
     timeout: float,
     overrides: tuple[tuple[str, str], ...] = (),
 ) -> tuple["Result", Path]:
-    from bslib.book import checkout, packing, plan, runner
+    from bslib.book import checkout, plan, runner
     from bslib.book.display import Progress
     from bslib.book.run_folder import RunFolder, commit_of
 
@@ -219,22 +225,36 @@ def _execute(
     folder = RunFolder((out or source.root / "_build" / "runs" / planned.profile).resolve())
     runner.admit(folder, planned.profile)
     _announce(planned)
-    display = Progress()
-    try:
+    with _pool(scheduler, workers) as (pool, room), contextlib.closing(Progress()) as display:
         result = runner.run(
             planned,
             folder,
             display,
-            space=packing.room(workers),
+            space=room,
             commit=commit_of(source.root) if commit is None else commit,
             timeout_s=timeout,
             resume=resume,
             root=source.root,
+            executor=pool,
         )
-    finally:
-        display.close()
     _summarize(planned, result)
     return result, folder.root
+
+
+@contextlib.contextmanager
+def _pool(scheduler: str | None, workers: int | None) -> Iterator[tuple["Executor | None", "Room"]]:
+    """Yield what runs the notebooks, and the room that it has: this machine, or a cluster."""
+    from bslib.book import packing
+
+    if scheduler is None:
+        yield None, packing.room(workers)
+        return
+    try:
+        from bslib.book import cluster
+    except ImportError as error:
+        raise Refusal("--scheduler needs Dask: pip install 'bslib[cluster]'") from error
+    with cluster.connect(scheduler, workers) as joined:
+        yield joined, joined.room
 
 
 def _announce(plan: "Plan") -> None:

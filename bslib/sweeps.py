@@ -74,7 +74,7 @@ def _call(
 def _key(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
     """Hash everything that the result depends on."""
     parts = [function.__module__, function.__qualname__, _canonical(arguments)]
-    parts += [_source(), _file_hash(function), metadata.version("torch"), platform.machine()]
+    parts += [source_hash(), _file_hash(function), metadata.version("torch"), platform.machine()]
     if isinstance(arguments.get("device"), str):
         from bslib import device  # imports torch, which reading alone does not need
 
@@ -88,7 +88,7 @@ def _canonical(arguments: Mapping[str, Any]) -> str:
 
 
 @cache
-def _source() -> str:
+def source_hash() -> str:
     """Hash the whole package: coarser than what a function imports, and never too fine.
 
     A change of code between two notebooks of one run is rare, and then costs one sweep.

@@ -58,7 +58,6 @@ def files(root: Path) -> set[Path]:
         ("run -p device abacus", "unknown"),
         ("run --workers 0", "--workers"),
         ("run --timeout 0", "--timeout"),
-        ("run --scheduler tcp://x", "No such option"),
         ("build nowhere --out html", "is no run folder"),
         ("build . --out html", "is no run folder"),
         ("verify nowhere", "is no run folder"),

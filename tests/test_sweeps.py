@@ -68,7 +68,7 @@ def test_other_arguments_or_source_are_another_sweep(
     assert len(calls) == 1
     sweeps.shared(table, a=2, b=2.0)
     assert len(calls) == 2
-    monkeypatch.setattr(sweeps, "_source", lambda: "changed")
+    monkeypatch.setattr(sweeps, "source_hash", lambda: "changed")
     sweeps.shared(table, a=1, b=2.0)
     assert len(calls) == 3
 

@@ -53,7 +53,8 @@ class Job:
 class Outcome:
     """What became of a job: a status of ``run_folder.STATUSES``, and the executed notebook's file.
 
-    ``notebook`` is None where the kernel never started.
+    ``notebook`` is None where the kernel never started; ``device`` names the hardware where that
+    is not this machine's.
     """
 
     path: str
@@ -62,6 +63,7 @@ class Outcome:
     seconds: float
     notebook: str | None
     error: str = ""
+    device: str = ""
 
 
 def execute(job: Job, watch: Watch | None = None) -> Outcome:

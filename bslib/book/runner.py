@@ -5,7 +5,14 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -161,7 +168,8 @@ class _Session:
                 futures[pool.submit(execute, self._job(item, space), watch)] = item
             done, _ = wait(futures, POLL_S, FIRST_COMPLETED)
             for future in done:
-                self._take(futures.pop(future), future.result())
+                item = futures.pop(future)
+                self._take(item, _outcome(future, item))
             self.display.tick(self.running)
         return Result(self.executed, self.stopped.is_set())
 
@@ -197,7 +205,7 @@ class _Session:
 
     def _entry(self, item: Item, outcome: Outcome) -> Entry:
         provenance = Provenance(
-            item.device,
+            outcome.device or item.device,
             self.record.versions,
             self.record.commit,
             outcome.started,
@@ -213,6 +221,16 @@ class _Session:
             provenance,
             error=outcome.error,
         )
+
+
+def _outcome(future: "Future[Outcome]", item: Item) -> Outcome:
+    """Return what became of a notebook; a pool that lost it made it fail."""
+    try:
+        return future.result()
+    except (Exception, CancelledError) as error:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        lost = f"lost by the pool that ran it: {type(error).__name__}"
+        return Outcome(item.page.path, "failed", now, 0.0, None, lost)
 
 
 def _names(folder: Path, root: Path | None) -> dict[str, str]:
