@@ -22,6 +22,7 @@ from bslib.stats.estimate import Estimate
 
 Estimator = Callable[..., dict[str, Estimate]]
 _FOLDER = "evidence"
+_REPEATS = ("seed", "round")
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Evidence:
     Attributes:
         key: the claim's.
         estimator: takes the tables by name and the settings; gives an estimate an arm.
-        frames: tidy tables by name. Rows of one seed belong together, in one table and across
-            tables: a table's ``seed`` column numbers its independent repeats. A table without
-            that column was not sampled over seeds, and is never resampled.
+        frames: tidy tables by name. A ``seed`` column numbers a table's independent repeats, or
+            a ``round`` column where what is repeated is a measurement of time. Rows of one
+            repeat belong together, in one table and across tables. A table without either is
+            never resampled.
         settings: further arguments of the estimator, plain values.
     """
 
@@ -47,18 +49,19 @@ class Evidence:
         return self.estimator(**self.frames, **self.settings)
 
     def draw(self, share: float, generator: np.random.Generator) -> "Evidence":
-        """Return the evidence of a random ``share`` of the seeds, drawn without replacement.
+        """Return the evidence of a random ``share`` of the repeats, drawn without replacement.
 
-        Tables with equally many seeds keep the same ones, by rank: pairs stay pairs.
+        Tables with equally many repeats keep the same ones, by rank: pairs stay pairs.
         """
         order: dict[int, np.ndarray] = {}
         frames = {}
         for name, frame in self.frames.items():
-            seeds = np.sort(frame["seed"].unique()) if "seed" in frame else np.array([])
-            if len(seeds):
-                ranks = order.setdefault(len(seeds), generator.permutation(len(seeds)))
-                kept = seeds[ranks[: max(2, round(share * len(seeds)))]]
-                frame = frame[frame["seed"].isin(kept)].reset_index(drop=True)
+            column = next((each for each in _REPEATS if each in frame), None)
+            if column is not None:
+                repeats = np.sort(frame[column].unique())
+                ranks = order.setdefault(len(repeats), generator.permutation(len(repeats)))
+                kept = repeats[ranks[: max(2, round(share * len(repeats)))]]
+                frame = frame[frame[column].isin(kept)].reset_index(drop=True)
             frames[name] = frame
         return Evidence(self.key, self.estimator, frames, self.settings)
 

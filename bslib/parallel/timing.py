@@ -1,0 +1,183 @@
+"""Step times of one worker and of several, and of the all-reduce between them.
+
+In every round each local batch size is timed once on one worker, while the others wait, and
+once on all together, in an order that all share: whatever drifts on the machine meets both.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.distributed
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bslib import data, models
+from bslib.data import Task
+from bslib.parallel.torchrun import launch
+
+BLOCK_S = 5e-3
+MOST_CALLS = 50
+
+
+def step_times(
+    task: str,
+    batch_sizes: Sequence[int],
+    *,
+    world_size: int = 2,
+    rounds: int,
+    seed: int,
+    examples: int | None = None,
+    model: str | None = None,
+    options: Mapping[str, int | str] | None = None,
+    timeout_s: float = 120.0,
+) -> pd.DataFrame:
+    """Time SGD steps of one worker, and of ``world_size`` under DistributedDataParallel.
+
+    Args:
+        task, examples, model, options: by name, as for ``data.load`` and ``models.build``.
+        batch_sizes: local ones: examples a worker and step.
+        world_size: how many workers, on this machine, one thread each.
+        rounds: timed blocks of each.
+        seed: of weights, and of the order in a round.
+        timeout_s: for all of it.
+
+    Returns:
+        A row a timed block: ``batch_size`` (local), ``world_size`` (1 or as given), ``round``,
+        ``step_time_s`` (of the slowest worker), ``gradient_bytes`` (what the workers add up in
+        a step).
+    """
+    rows, gradient_bytes = launch(
+        _time_steps,
+        world_size=world_size,
+        timeout_s=timeout_s,
+        task=task,
+        examples=examples,
+        model=model,
+        options=dict(options or {}),
+        batch_sizes=list(batch_sizes),
+        rounds=rounds,
+        seed=seed,
+    )[0]
+    frame = pd.DataFrame(rows, columns=["batch_size", "world_size", "round", "step_time_s"])
+    frame = frame.sort_values(["world_size", "batch_size", "round"], ignore_index=True)
+    return frame.assign(gradient_bytes=gradient_bytes)
+
+
+def all_reduce_times(
+    sizes: Sequence[int], *, world_size: int = 2, rounds: int, timeout_s: float = 120.0
+) -> pd.DataFrame:
+    """Time the all-reduce of messages of ``sizes`` bytes; a row a timed block.
+
+    Columns ``bytes``, ``world_size``, ``round``, ``seconds``.
+    """
+    rows = launch(
+        _time_all_reduce,
+        world_size=world_size,
+        timeout_s=timeout_s,
+        sizes=list(sizes),
+        rounds=rounds,
+    )[0]
+    return pd.DataFrame(rows, columns=["bytes", "world_size", "round", "seconds"])
+
+
+def _time_steps(
+    task: str,
+    examples: int | None,
+    model: str | None,
+    options: Mapping[str, int | str],
+    batch_sizes: Sequence[int],
+    rounds: int,
+    seed: int,
+) -> tuple[list[list[Any]], int]:
+    loaded = data.load(task, examples=examples, seed=seed, device="cpu")
+    workers = torch.distributed.get_world_size()
+    alone = models.build(model or loaded.model, loaded, seed=seed, **options)
+    together = models.build(model or loaded.model, loaded, seed=seed, **options)
+    gradient_bytes = sum(each.nbytes for each in alone.parameters())
+    single = _steps(alone, loaded, batch_sizes)
+    shared = _steps(DistributedDataParallel(together), loaded, batch_sizes)
+    counts = _agreed_counts(single)
+    generator = np.random.default_rng(seed)  # the same on every worker
+    rows: list[list[Any]] = []
+    for size in batch_sizes:
+        shared[size]()
+    for each in range(rounds):
+        for index in generator.permutation(len(batch_sizes)):
+            size = batch_sizes[index]
+            taken = [_alone(single[size], counts[size]), _together(shared[size], counts[size])]
+            rows += [[size, count, each, taken[place]] for place, count in enumerate((1, workers))]
+    return rows, gradient_bytes
+
+
+def _time_all_reduce(sizes: Sequence[int], rounds: int) -> list[list[Any]]:
+    messages = {size: torch.ones(max(1, size // 4)) for size in sizes}
+    calls = {
+        size: functools.partial(torch.distributed.all_reduce, message)
+        for size, message in messages.items()
+    }
+    counts = _agreed_counts(calls, most=20)
+    workers = torch.distributed.get_world_size()
+    return [
+        [size, workers, each, _together(calls[size], counts[size])]
+        for each in range(rounds)
+        for size in sizes
+    ]
+
+
+def _steps(
+    module: nn.Module, task: Task, batch_sizes: Sequence[int]
+) -> dict[int, Callable[[], object]]:
+    """Return what a step at each local batch size is; the rate is 0, so that all are alike."""
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
+
+    def step(size: int) -> None:
+        optimizer.zero_grad()
+        batch = task.train.inputs[:size], task.train.targets[:size]
+        task.loss(module(batch[0]), batch[1]).mean().backward()
+        optimizer.step()
+
+    return {size: functools.partial(step, size) for size in batch_sizes}
+
+
+def _agreed_counts(
+    calls: Mapping[int, Callable[[], object]], most: int = MOST_CALLS
+) -> dict[int, int]:
+    """Return how many calls fill a block: what rank 0 finds, on every worker."""
+    counts = []
+    for call in calls.values():
+        call()
+        start = time.perf_counter()
+        call()
+        counts.append(int(np.clip(BLOCK_S / (time.perf_counter() - start), 1, most)))
+    agreed = torch.tensor(counts)
+    torch.distributed.broadcast(agreed, 0)
+    return dict(zip(calls, agreed.tolist(), strict=True))
+
+
+def _alone(call: Callable[[], object], count: int) -> float:
+    """Time calls on rank 0 while the others wait."""
+    torch.distributed.barrier()
+    seconds = _block(call, count) if torch.distributed.get_rank() == 0 else 0.0
+    torch.distributed.barrier()
+    return seconds
+
+
+def _together(call: Callable[[], object], count: int) -> float:
+    """Time calls on all workers; return the slowest's seconds a call."""
+    torch.distributed.barrier()
+    slowest = torch.tensor(_block(call, count), dtype=torch.float64)
+    torch.distributed.all_reduce(slowest, torch.distributed.ReduceOp.MAX)
+    return slowest.item()
+
+
+def _block(call: Callable[[], object], count: int) -> float:
+    call()
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
