@@ -25,7 +25,7 @@ def drawn(noise: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:
         for each in range(9)
         for factor in [math.exp(noise * random.standard_normal())]
     ]
-    times = pd.DataFrame(rows, columns=["batch_size", "world_size", "round", "step_time_s"])
+    times = pd.DataFrame(rows, columns=["local_batch_size", "world_size", "round", "step_time_s"])
     ring = [float(MODEL.network.ring_s(2, size)) for size in MESSAGES]
     messages = pd.DataFrame({"bytes": MESSAGES, "world_size": 2, "round": 0, "seconds": ring})
     return times.assign(gradient_bytes=MODEL.gradient_bytes), messages
@@ -44,7 +44,7 @@ def test_held_out_points_are_predicted_within_the_noise() -> None:
     """5 % noise and nine rounds: the median's error is 2 %, and predictions err by a few."""
     times, messages = drawn(noise=0.05)
     found = cost_model.fit(times, messages, SIZES[::2])
-    measured = cost_model.efficiencies(times).groupby("batch_size")["efficiency"].median()
+    measured = cost_model.efficiencies(times).groupby("local_batch_size")["efficiency"].median()
     for size in SIZES[1::2]:
         assert float(found.efficiency(size, 2)) == pytest.approx(measured[size], rel=0.1)
 

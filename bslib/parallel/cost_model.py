@@ -71,25 +71,25 @@ class CostModel:
     overhead_s: float = 0.0
     overlap: float = 1.0
 
-    def compute_s(self, batch_size: ArrayLike) -> Floats:
-        """Return the seconds that one worker alone takes for ``batch_size`` examples."""
-        return self.fixed_time_s + self.example_time_s * np.asarray(batch_size, float)
+    def compute_s(self, local_batch_size: ArrayLike) -> Floats:
+        """Return the seconds that one worker alone takes for ``local_batch_size`` examples."""
+        return self.fixed_time_s + self.example_time_s * np.asarray(local_batch_size, float)
 
     def communication_s(self, workers: ArrayLike) -> Floats:
         """Return the seconds a step that sharing it costs, before any overlap."""
         several = np.asarray(workers, float) > 1
         return self.network.ring_s(workers, self.gradient_bytes) + self.overhead_s * several
 
-    def step_time_s(self, batch_size: ArrayLike, workers: ArrayLike) -> Floats:
-        """Return the seconds of a step of ``workers`` with ``batch_size`` examples each."""
+    def step_time_s(self, local_batch_size: ArrayLike, workers: ArrayLike) -> Floats:
+        """Return the seconds of a step of ``workers`` with so many examples each."""
         sharing = np.where(np.asarray(workers) > 1, self.sharing, 1.0)
-        compute, network = sharing * self.compute_s(batch_size), self.communication_s(workers)
+        compute, network = sharing * self.compute_s(local_batch_size), self.communication_s(workers)
         power = self.overlap
         return np.asarray((compute**power + network**power) ** (1 / power))
 
-    def efficiency(self, batch_size: ArrayLike, workers: ArrayLike) -> Floats:
+    def efficiency(self, local_batch_size: ArrayLike, workers: ArrayLike) -> Floats:
         """Return throughput over ``workers`` times that of one with the same local batch."""
-        return self.step_time_s(batch_size, 1) / self.step_time_s(batch_size, workers)
+        return self.step_time_s(local_batch_size, 1) / self.step_time_s(local_batch_size, workers)
 
     def on(self, network: Network) -> "CostModel":
         """Return the model of machines of their own on another network."""
@@ -106,16 +106,17 @@ def fit(times: pd.DataFrame, messages: pd.DataFrame, fitted_on: Sequence[int]) -
             the two constants of several, ``sharing`` and ``overhead_s`` (least squares in
             relative error, neither below what it can be), are fitted to these alone.
     """
-    used = times[times["batch_size"].isin(list(fitted_on))]
+    used = times[times["local_batch_size"].isin(list(fitted_on))]
     several = used[used["world_size"] > 1]
-    if several["batch_size"].nunique() < 2:
+    if several["local_batch_size"].nunique() < 2:
         raise Refusal(f"a cost model takes two local batch sizes or more, not {list(fitted_on)}")
     workers = int(several["world_size"].iloc[0])
-    law = throughput.fit_law(used[used["world_size"] == 1])
+    alone = used[used["world_size"] == 1].rename(columns={"local_batch_size": "batch_size"})
+    law = throughput.fit_law(alone)
     network = fit_network(messages)
     gradient_bytes = int(times["gradient_bytes"].iloc[0])
     ring = float(network.ring_s(workers, gradient_bytes))
-    medians = several.groupby("batch_size")["step_time_s"].median()
+    medians = several.groupby("local_batch_size")["step_time_s"].median()
     compute = law.step_time_s(medians.index.to_numpy(float))
     sharing, constant = _constants(compute, medians.to_numpy(float), ring)
     fixed, rate = _values(law)
@@ -150,9 +151,9 @@ def fit_network(messages: pd.DataFrame) -> Network:
 
 
 def efficiencies(times: pd.DataFrame) -> pd.DataFrame:
-    """Return ``batch_size``, ``round``, ``efficiency``: one worker's time over several's."""
+    """Return ``local_batch_size``, ``round``, ``efficiency``: one worker's time over several's."""
     table = times.pivot_table(
-        index=["batch_size", "round"], columns="world_size", values="step_time_s"
+        index=["local_batch_size", "round"], columns="world_size", values="step_time_s"
     )
     ratio = table[1] / table[max(table.columns)]
     return ratio.rename("efficiency").reset_index()

@@ -17,8 +17,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bslib import data, models
+from bslib import device as devices
 from bslib.data import Task
-from bslib.parallel.torchrun import launch
+from bslib.parallel.torchrun import launch, worker_device
 
 BLOCK_S = 5e-3
 MOST_CALLS = 50
@@ -26,7 +27,7 @@ MOST_CALLS = 50
 
 def step_times(
     task: str,
-    batch_sizes: Sequence[int],
+    local_batch_sizes: Sequence[int],
     *,
     world_size: int = 2,
     rounds: int,
@@ -40,14 +41,14 @@ def step_times(
 
     Args:
         task, examples, model, options: by name, as for ``data.load`` and ``models.build``.
-        batch_sizes: local ones: examples a worker and step.
+        local_batch_sizes: examples a worker and step.
         world_size: how many workers, on this machine, one thread each.
         rounds: timed blocks of each.
         seed: of weights, and of the order in a round.
         timeout_s: for all of it.
 
     Returns:
-        A row a timed block: ``batch_size`` (local), ``world_size`` (1 or as given), ``round``,
+        A row a timed block: ``local_batch_size``, ``world_size`` (1 or as given), ``round``,
         ``step_time_s`` (of the slowest worker), ``gradient_bytes`` (what the workers add up in
         a step).
     """
@@ -59,12 +60,12 @@ def step_times(
         examples=examples,
         model=model,
         options=dict(options or {}),
-        batch_sizes=list(batch_sizes),
+        local_batch_sizes=list(local_batch_sizes),
         rounds=rounds,
         seed=seed,
     )[0]
-    frame = pd.DataFrame(rows, columns=["batch_size", "world_size", "round", "step_time_s"])
-    frame = frame.sort_values(["world_size", "batch_size", "round"], ignore_index=True)
+    frame = pd.DataFrame(rows, columns=["local_batch_size", "world_size", "round", "step_time_s"])
+    frame = frame.sort_values(["world_size", "local_batch_size", "round"], ignore_index=True)
     return frame.assign(gradient_bytes=gradient_bytes)
 
 
@@ -90,32 +91,34 @@ def _time_steps(
     examples: int | None,
     model: str | None,
     options: Mapping[str, int | str],
-    batch_sizes: Sequence[int],
+    local_batch_sizes: Sequence[int],
     rounds: int,
     seed: int,
 ) -> tuple[list[list[Any]], int]:
-    loaded = data.load(task, examples=examples, seed=seed, device="cpu")
+    loaded = data.load(task, examples=examples, seed=seed, device=worker_device())
     workers = torch.distributed.get_world_size()
     alone = models.build(model or loaded.model, loaded, seed=seed, **options)
     together = models.build(model or loaded.model, loaded, seed=seed, **options)
     gradient_bytes = sum(each.nbytes for each in alone.parameters())
-    single = _steps(alone, loaded, batch_sizes)
-    shared = _steps(DistributedDataParallel(together), loaded, batch_sizes)
+    alone.to(worker_device())
+    together.to(worker_device())
+    single = _steps(alone, loaded, local_batch_sizes)
+    shared = _steps(DistributedDataParallel(together), loaded, local_batch_sizes)
     counts = _agreed_counts(single)
     generator = np.random.default_rng(seed)  # the same on every worker
     rows: list[list[Any]] = []
-    for size in batch_sizes:
+    for size in local_batch_sizes:
         shared[size]()
     for each in range(rounds):
-        for index in generator.permutation(len(batch_sizes)):
-            size = batch_sizes[index]
+        for index in generator.permutation(len(local_batch_sizes)):
+            size = local_batch_sizes[index]
             taken = [_alone(single[size], counts[size]), _together(shared[size], counts[size])]
             rows += [[size, count, each, taken[place]] for place, count in enumerate((1, workers))]
     return rows, gradient_bytes
 
 
 def _time_all_reduce(sizes: Sequence[int], rounds: int) -> list[list[Any]]:
-    messages = {size: torch.ones(max(1, size // 4)) for size in sizes}
+    messages = {size: torch.ones(max(1, size // 4), device=worker_device()) for size in sizes}
     calls = {
         size: functools.partial(torch.distributed.all_reduce, message)
         for size, message in messages.items()
@@ -148,13 +151,8 @@ def _agreed_counts(
     calls: Mapping[int, Callable[[], object]], most: int = MOST_CALLS
 ) -> dict[int, int]:
     """Return how many calls fill a block: what rank 0 finds, on every worker."""
-    counts = []
-    for call in calls.values():
-        call()
-        start = time.perf_counter()
-        call()
-        counts.append(int(np.clip(BLOCK_S / (time.perf_counter() - start), 1, most)))
-    agreed = torch.tensor(counts)
+    counts = [int(np.clip(BLOCK_S / _block(call, 1), 1, most)) for call in calls.values()]
+    agreed = torch.tensor(counts, device=worker_device())
     torch.distributed.broadcast(agreed, 0)
     return dict(zip(calls, agreed.tolist(), strict=True))
 
@@ -170,14 +168,18 @@ def _alone(call: Callable[[], object], count: int) -> float:
 def _together(call: Callable[[], object], count: int) -> float:
     """Time calls on all workers; return the slowest's seconds a call."""
     torch.distributed.barrier()
-    slowest = torch.tensor(_block(call, count), dtype=torch.float64)
+    seconds = _block(call, count)
+    slowest = torch.tensor(seconds, dtype=torch.float64, device=worker_device())
     torch.distributed.all_reduce(slowest, torch.distributed.ReduceOp.MAX)
     return slowest.item()
 
 
 def _block(call: Callable[[], object], count: int) -> float:
+    device = torch.device(worker_device())
     call()
+    devices.synchronize(device)
     start = time.perf_counter()
     for _ in range(count):
         call()
+    devices.synchronize(device)
     return (time.perf_counter() - start) / count

@@ -68,6 +68,15 @@ def launch(
         ]
 
 
+def worker_device() -> str:
+    """Return where a worker computes: its own GPU under NCCL, the CPU under gloo."""
+    import torch  # workers have it; who only launches them need not wait for it
+
+    if torch.distributed.get_backend() == "nccl":
+        return f"cuda:{os.environ['LOCAL_RANK']}"
+    return "cpu"
+
+
 def _command(world_size: int, folder: Path) -> list[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"]
     return [*torchrun, f"--nproc-per-node={world_size}", "-m", WORKER, str(folder)]
