@@ -39,8 +39,10 @@ $(BENCH)/.ready: benchmarks/requirements.txt
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-bench: $(BENCH)/.ready
+bench: $(BENCH)/.ready $(READY)
 	PYTHONPATH=. $(BENCH)/bin/python benchmarks/bench_training.py
+	$(BIN)/python benchmarks/bench_memory.py
+	$(BIN)/python benchmarks/bench_noise_scale.py
 
 clean:
 	rm -rf _build

@@ -1,6 +1,8 @@
 """Which device an experiment runs on, and what it is called in a record."""
 
+import contextlib
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -50,3 +52,17 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given; nothing to do on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def borrowed_generators(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed the global generators (the CPU's and the device's) inside, and put them back after.
+
+    For what draws from them and cannot be given a generator, such as dropout.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

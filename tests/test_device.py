@@ -31,3 +31,14 @@ def test_an_unknown_name_is_refused(name: str) -> None:
 def test_a_cpu_is_described_by_its_model() -> None:
     """The record names the processor."""
     assert device.describe(torch.device("cpu")).startswith("CPU (")
+
+
+def test_borrowed_generators_are_seeded_and_given_back() -> None:
+    """Inside, global numbers are the seed's; outside, it is as if nothing was drawn."""
+    state = torch.get_rng_state()
+    drawn = []
+    for seed in (1, 1, 2):
+        with device.borrowed_generators(torch.device("cpu"), seed):
+            drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert torch.equal(torch.get_rng_state(), state)

@@ -44,7 +44,9 @@ def gradient_variance(
     for their Gram matrix, and 2 draws N^2 for each batch size.
     """
     frames, total = [], len(CHECKPOINTS) * len(seeds)
-    for order, (seed, modules) in enumerate(_trained(task, steps, learning_rate, seeds).items()):
+    for order, (seed, modules) in enumerate(
+        trained_checkpoints(task, steps, learning_rate, seeds).items()
+    ):
         for number, (checkpoint, module) in enumerate(zip(CHECKPOINTS, modules, strict=True)):
             if progress is not None:
                 progress(order * len(CHECKPOINTS) + number, total)
@@ -79,7 +81,7 @@ def variance_at(
     )
 
 
-def _trained(
+def trained_checkpoints(
     task: Task, steps: int, learning_rate: float, seeds: Sequence[int]
 ) -> dict[int, list[torch.nn.Module]]:
     """Return, for each seed, the network at initialisation, half way and at the end."""

@@ -6,12 +6,13 @@ from torch.func import functional_call, grad, vmap
 
 from bslib import models
 from bslib.data import Examples, Loss, Task
+from bslib.models.modes import normalises_over_batch
 
 
 def per_example_gradients(
     module: torch.nn.Module, examples: Examples, loss: Loss, *, chunk: int = 256
 ) -> Tensor:
-    """Return the gradient of each example's loss, flat: shape (N, parameters).
+    """Return the gradient of each example's loss, flat: shape (N, trained parameters).
 
     The mean of a batch's rows is that batch's gradient only where examples do not meet in
     the forward pass, so batch normalisation in training mode is refused.
@@ -22,9 +23,10 @@ def per_example_gradients(
     Raises:
         ValueError: the module normalises over the batch.
     """
-    if any(isinstance(each, torch.nn.modules.batchnorm._BatchNorm) for each in module.modules()):
+    if normalises_over_batch(module):
         raise ValueError("per-example gradients are undefined under batch normalisation")
-    parameters = {name: each.detach() for name, each in module.named_parameters()}
+    trained = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    parameters = {name: each.detach() for name, each in trained.items()}
 
     def example_loss(parameters: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
         outputs = functional_call(module, parameters, (inputs[None],))

@@ -31,6 +31,28 @@ def mean(values: ArrayLike, level: float = 0.95) -> Estimate:
     return _student(flat(values), level)
 
 
+def geometric_mean(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Geometric mean of independent positive values: e to :func:`mean` of their logarithms."""
+    array = flat(values)
+    if bad := int((array <= 0).sum()):
+        reason = f"{bad} of {len(array)} values not positive: no logarithm"
+        return refused(reason, level=level, n=len(array))
+    return _exponential(mean(np.log(array), level))
+
+
+def _exponential(logs: Estimate) -> Estimate:
+    if logs.value is None:
+        return logs
+    with np.errstate(over="ignore"):
+        low, value, high = np.exp([logs.low, logs.value, logs.high]).tolist()
+    again = partial(_exponential_at, logs)
+    return Estimate(value, low, high, logs.level, logs.n, logs.reason, again)
+
+
+def _exponential_at(logs: Estimate, level: float) -> Estimate:
+    return _exponential(logs.at(level))
+
+
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean of a - b over pairs that share a seed, with Student's t interval.
 

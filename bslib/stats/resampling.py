@@ -55,11 +55,15 @@ def jackknife(
     left_out = [
         float(statistic(np.delete(array, row, axis=0))) for row in range(count * (count > 1))
     ]
-    return _jackknifed(value, np.array(left_out), level)
+    return jackknife_of(value, np.array(left_out), level)
 
 
-def _jackknifed(value: float, left_out: Floats, level: float) -> Estimate:
-    count, again = max(1, len(left_out)), partial(_jackknifed, value, left_out)
+def jackknife_of(value: float, left_out: Floats, level: float = 0.95) -> Estimate:
+    """:func:`jackknife` from the values (n,) that leave one row out each, where they are known.
+
+    Serves statistics that all n of them can be had of at once. None at all stands for one row.
+    """
+    count, again = max(1, len(left_out)), partial(jackknife_of, value, left_out)
     bad = np.flatnonzero(~np.isfinite(left_out))
     if count == 1 or len(bad):
         reason = "one row gives no interval"

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from bslib.stats.estimate import Estimate, refused
-from bslib.stats.means import mean
+from bslib.stats.estimate import Estimate
+from bslib.stats.means import geometric_mean, mean
 
 
 def summarize(
@@ -27,7 +26,7 @@ def summarize(
     rows = []
     for key, group in frame.groupby(list(by), sort=False, dropna=False):
         values = group[y].to_numpy(dtype=float)
-        found = _geometric(values, level) if log else mean(values, level)
+        found = geometric_mean(values, level) if log else mean(values, level)
         value, low, high = (found.value, found.low, found.high)
         if value is None:
             value = low = high = math.nan
@@ -52,16 +51,3 @@ def table(estimates: Mapping[str, Estimate]) -> pd.DataFrame:
         index=list(estimates),
     )
     return shown if shown["reason"].any() else shown.drop(columns="reason")
-
-
-def _geometric(values: np.ndarray, level: float) -> Estimate:
-    bad = int((values <= 0).sum())
-    if bad:
-        reason = f"{bad} of {len(values)} values not positive: no logarithm"
-        return refused(reason, level=level, n=len(values))
-    logs = mean(np.log(values), level)
-    if logs.value is None:
-        return logs
-    with np.errstate(over="ignore"):
-        low, value, high = np.exp([logs.low, logs.value, logs.high]).tolist()
-    return Estimate(value, low, high, level, logs.n, logs.reason)
