@@ -66,7 +66,10 @@ def test_crossing_is_interpolated_between_evaluations() -> None:
 
 
 def test_fixed_budget_is_kept() -> None:
-    """At equal epochs every training sees as many examples, at equal steps as many steps."""
+    """At equal epochs every training sees as many examples, at equal steps as many steps.
+
+    The grid may have seeds of another number than the reruns; a task without accuracy is refused.
+    """
     settings = {
         "task": "digits",
         "examples": 256,
@@ -84,6 +87,10 @@ def test_fixed_budget_is_kept() -> None:
     assert set(steps["steps"]) == {9}
     with pytest.raises(Refusal, match="exactly one"):
         tuned.fixed_budget(steps=9, epochs=2, **settings)
+    with pytest.raises(Refusal, match="no accuracy"):
+        tuned.fixed_budget(steps=9, **{**settings, "task": "linear-regression"})
+    fewer = tuned.fixed_budget(steps=9, grid_seeds=1, **settings)["runs"]
+    assert fewer.groupby("role")["seed"].nunique().to_dict() == {"grid": 1, "rerun": 2}
 
 
 def test_evaluations_are_close_enough() -> None:

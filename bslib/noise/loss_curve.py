@@ -7,6 +7,7 @@ jitter. Only the loss over the whole training set shows the second alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,30 +60,72 @@ def loss_curves(
     Cost: sum over B of steps B (1 + B0/B) examples, and ``evaluations`` passes over the
     training set for each run.
     """
-    smallest, window = min(batch_sizes), max(batch_sizes)
-    runs = [(rule, size) for rule in (FIXED, SCALED) for size in batch_sizes]
+    window = max(batch_sizes)
     noise, curves = [], []
-    for done, (rule, size) in enumerate(runs):
-        if progress is not None:
-            progress(done, len(runs))
-        factor = size / smallest if rule == SCALED else 1.0
-        count = max(2, round(steps / factor))
-        training = train(
-            task,
-            batch_size=size,
-            learning_rates=[learning_rate * factor] * len(seeds),
-            seeds=seeds,
-            budget=Budget(steps=count),
-            evaluate_every=max(1, count // evaluations),
-            record_batch_loss=True,
-        )
+    for rule, size, training in under_rules(
+        task,
+        batch_sizes=batch_sizes,
+        learning_rate=learning_rate,
+        steps=steps,
+        seeds=seeds,
+        evaluations=evaluations,
+        progress=progress,
+        record_batch_loss=True,
+    ):
         where = {"rule": rule, "batch_size": size}
         rows = ({**where, **row} for row in _roughness(task, training, size, window, seeds))
         noise.append(pd.DataFrame(rows))
         curves.append(_curve(training).assign(rule=rule, batch_size=size))
+    return LossCurves(pd.concat(noise, ignore_index=True), pd.concat(curves, ignore_index=True))
+
+
+def rates(batch_sizes: Sequence[int], learning_rate: float) -> dict[str, list[float]]:
+    """Return the learning rates of the batch sizes under the two rules of :func:`loss_curves`."""
+    smallest = min(batch_sizes)
+    return {
+        FIXED: [learning_rate for _ in batch_sizes],
+        SCALED: [learning_rate * size / smallest for size in batch_sizes],
+    }
+
+
+def under_rules(
+    task: Task,
+    *,
+    batch_sizes: Sequence[int],
+    learning_rate: float,
+    steps: int,
+    seeds: Sequence[int],
+    evaluations: int,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Iterator[tuple[str, int, Training]]:
+    """Train each rule's batch sizes in turn, a member a seed: rule, batch size, training.
+
+    At the smallest size the rules are one, and it is trained once. ``options`` are those of
+    :func:`bslib.training.train`; the rest is explained at :func:`loss_curves`.
+    """
+    by_rule = rates(batch_sizes, learning_rate)
+    runs = [
+        (rule, *run) for rule in by_rule for run in zip(batch_sizes, by_rule[rule], strict=True)
+    ]
+    trained: dict[tuple[int, float], Training] = {}
+    for done, (rule, size, rate) in enumerate(runs):
+        if progress is not None:
+            progress(done, len(runs))
+        count = max(2, round(steps * learning_rate / rate))
+        if (size, rate) not in trained:
+            trained[size, rate] = train(
+                task,
+                batch_size=size,
+                learning_rates=[rate] * len(seeds),
+                seeds=seeds,
+                budget=Budget(steps=count),
+                evaluate_every=max(1, count // evaluations),
+                **options,
+            )
+        yield rule, size, trained[size, rate]
     if progress is not None:
         progress(len(runs), len(runs))
-    return LossCurves(pd.concat(noise, ignore_index=True), pd.concat(curves, ignore_index=True))
 
 
 def roughness(series: Tensor) -> Tensor:

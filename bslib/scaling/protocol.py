@@ -10,6 +10,7 @@ Two uses, told apart by ``metric``: steps to a target (``steps_to_target``), or 
 the end of a budget (``validation_accuracy``, ``validation_loss`` ...).
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bslib.refusal import Refusal
-from bslib.scaling import optimum
+from bslib.scaling import joint, optimum
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -45,8 +46,9 @@ class Train(Protocol):
         learning_rates: Sequence[float],
         seeds: Sequence[int],
         most_examples: float,
+        weight_decays: Sequence[float] = (),
     ) -> Trained:
-        """Train a member for each pair of the two sequences.
+        """Train a member for each rate, seed and (where given) decay of the same position.
 
         ``most_examples`` may end it before its own budget does; infinite for no such end.
         """
@@ -61,7 +63,8 @@ class Sweep:
         winners: a row a batch size: ``batch_size``, ``learning_rate`` (the best of the
             grid), ``outcome``: "tuned"; "edge" (the best is still at an end of the grid,
             which ``side`` names); or "unreached" (no training has a finite metric, and
-            there is no learning rate and no rerun), and ``extensions``.
+            there is no learning rate and no rerun), and ``extensions``. Where weight decay
+            is tuned too, ``weight_decay`` is the other half of the best pair.
     """
 
     runs: pd.DataFrame
@@ -102,6 +105,7 @@ def sweep(
     points: int = 5,
     factor: float = 2.0,
     patience: float = math.inf,
+    weight_decays: Sequence[float] = (),
     progress: Progress = lambda done, total: None,
 ) -> Sweep:
     """Tune every batch size, then train its winner on fresh seeds.
@@ -123,11 +127,13 @@ def sweep(
         fresh_seeds: of the winner's reruns.
         points, factor: of the grid, see :func:`grid`.
         patience: see above; at least 2, so that a neighbour of the best may finish.
+        weight_decays: where given, each is trained at every rate, and the best pair wins. They
+            rise from 0, which is no edge; the largest is one, and the grid grows there too.
         progress: told after every batch size.
 
     Raises:
-        Refusal: a fresh seed is one of the grid's, a size is given twice, or ``patience`` is
-            too short.
+        Refusal: a fresh seed is one of the grid's, a size is given twice, ``patience`` is
+            too short, or the weight decays make no grid.
     """
     if set(seeds) & set(fresh_seeds):
         raise Refusal(f"fresh seeds must differ from the grid's {list(seeds)}: {list(fresh_seeds)}")
@@ -141,9 +147,14 @@ def sweep(
     for done, batch_size in enumerate(order):
         progress(done, len(batch_sizes))
         trainer = _Trainer(train, batch_size, most_examples)
-        winner = trainer.tune(grid(center(batch_size), points, factor), factor, seeds, metric)
+        rates = grid(center(batch_size), points, factor)
+        if weight_decays:
+            winner = trainer.tune_jointly(rates, factor, weight_decays, seeds, metric)
+        else:
+            winner = trainer.tune(rates, factor, seeds, metric)
         if winner["outcome"] != "unreached":
-            trainer.train([float(winner["learning_rate"])], fresh_seeds, "rerun")
+            decays = [float(winner["weight_decay"])] if weight_decays else []
+            trainer.train([float(winner["learning_rate"])], fresh_seeds, "rerun", decays)
         if winner["outcome"] == "tuned" and patience < math.inf:
             most_examples = patience * batch_size * trainer.steps_of_winner(winner)
         outcomes[batch_size] = trainer.runs, winner
@@ -164,13 +175,20 @@ class _Trainer:
     def __post_init__(self) -> None:
         self.runs: list[pd.DataFrame] = []
 
-    def train(self, rates: Sequence[float], seeds: Sequence[int], role: str) -> None:
-        pairs = [(rate, seed) for rate in rates for seed in seeds]
+    def train(
+        self,
+        rates: Sequence[float],
+        seeds: Sequence[int],
+        role: str,
+        decays: Sequence[float] = (),
+    ) -> None:
+        members = list(itertools.product(rates, decays or [math.nan], seeds))
         training = self.call(
             batch_size=self.batch_size,
-            learning_rates=[rate for rate, _ in pairs],
-            seeds=[seed for _, seed in pairs],
+            learning_rates=[rate for rate, _, _ in members],
+            seeds=[seed for _, _, seed in members],
             most_examples=self.most_examples if role == "grid" else math.inf,
+            **({"weight_decays": [decay for _, decay, _ in members]} if decays else {}),
         )
         self.runs.append(training.members.assign(role=role))
 
@@ -190,10 +208,42 @@ class _Trainer:
             self.train(list(_beyond(best, factor**edge)), seeds, "grid")
         return self._row(best, "edge" if edge else "tuned", edge, extensions)
 
+    def tune_jointly(
+        self,
+        rates: list[float],
+        factor: float,
+        decays: Sequence[float],
+        seeds: Sequence[int],
+        metric: str,
+    ) -> dict[str, Any]:
+        """Do the same on a rectangle of rates and decays, which grows at whichever edge it must."""
+        maximise, decays = metric.endswith("accuracy"), joint.checked(decays)
+        self.train(rates, seeds, "grid", decays)
+        for extensions in range(EXTENSIONS + 1):
+            so_far = pd.concat(self.runs, ignore_index=True)
+            if not np.isfinite(so_far[metric].to_numpy(float)).any():
+                return self._row(math.nan, "unreached", 0, extensions) | {"weight_decay": math.nan}
+            best = joint.winner(so_far, metric, maximise=maximise)
+            if not best.sides or extensions == EXTENSIONS:
+                break
+            if best.rate_edge:
+                more = list(_beyond(best.learning_rate, factor**best.rate_edge))
+                self.train(more, seeds, "grid", decays)
+                rates = [*rates, *more]
+            if best.decay_edge:
+                more = joint.beyond(decays, EXTEND_BY)
+                self.train(rates, seeds, "grid", more)
+                decays = [*decays, *more]
+        outcome = "edge" if best.sides else "tuned"
+        row = self._row(best.learning_rate, outcome, best.rate_edge, extensions)
+        return row | {"side": best.sides, "weight_decay": best.weight_decay}
+
     def steps_of_winner(self, winner: dict[str, Any]) -> float:
         """Return the most steps to target that the winning rate took on the grid's seeds."""
         runs = pd.concat(self.runs, ignore_index=True)
         chosen = (runs["role"] == "grid") & (runs["learning_rate"] == winner["learning_rate"])
+        if "weight_decay" in winner:
+            chosen &= runs["weight_decay"] == winner["weight_decay"]
         return float(runs.loc[chosen, "steps_to_target"].max())
 
     def _row(self, rate: float, outcome: str, edge: int, extensions: int) -> dict[str, Any]:

@@ -47,8 +47,12 @@ class _OnTask:
         learning_rates: Sequence[float],
         seeds: Sequence[int],
         most_examples: float,
+        weight_decays: Sequence[float] = (),
     ) -> _Members:
         settings = dict(self.settings)
+        optimizer = optimizer_at(batch_size, **self.optimizer)
+        if weight_decays:
+            optimizer = optimizers.for_members(optimizer, weight_decays)
         if most_examples < (settings["budget"].examples or 0):
             settings["budget"] = training.Budget(examples=math.ceil(most_examples))
         trained = training.train(
@@ -57,7 +61,7 @@ class _OnTask:
             learning_rates=learning_rates,
             seeds=seeds,
             model=self.model,
-            optimizer=optimizer_at(batch_size, **self.optimizer),
+            optimizer=optimizer,
             **settings,
         )
         target = settings.get("target")
@@ -106,6 +110,7 @@ def to_target(
     learning_rate: float,
     noise_scale: float,
     seeds: int,
+    grid_seeds: int = 0,
     seed: int = 0,
     examples: int | None = None,
     model: str | None = None,
@@ -128,6 +133,7 @@ def to_target(
         learning_rate, noise_scale: the grids' centers are learning_rate /
             (1 + noise_scale / B).
         seeds: how many, of the grid and again of the reruns.
+        grid_seeds: how many of the grid, where that is another number than ``seeds``.
         seed: the first seed, also of the task's data.
         optimizer: arguments of :func:`optimizer_at`.
         points, factor: of the grids.
@@ -149,7 +155,7 @@ def to_target(
         replace(on_task, settings=settings),
         batch_sizes,
         functools.partial(rules.saturating, learning_rate, noise_scale),
-        seeds=range(seed, seed + seeds),
+        seeds=range(seed, seed + (grid_seeds or seeds)),
         fresh_seeds=_fresh(seed, seeds),
         points=points,
         factor=factor,
@@ -177,6 +183,8 @@ def fixed_budget(
     metric: str = "validation_accuracy",
     points: int = 5,
     factor: float = 2.0,
+    weight_decays: Sequence[float] = (),
+    grid_seeds: int = 0,
     device: str = "cpu",
     progress: Progress = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
@@ -187,12 +195,17 @@ def fixed_budget(
         schedule: of the learning rate, over the budget.
         metric: at the end of the budget, what the learning rate is chosen by. The members
             hold the test part's metrics too, for the report.
+        weight_decays: tuned along with the rate at every size where given, from 0 up; the
+            winners then have a column ``weight_decay``.
+        grid_seeds: how many of the grid, where that is another number than ``seeds``.
 
     The other arguments are those of :func:`to_target`.
     """
     if (epochs > 0) == (steps > 0):
         raise Refusal(f"exactly one of epochs and steps is above 0, not {epochs} and {steps}")
     on_task = _on_task(task, examples, seed, device, model, options, optimizer)
+    if metric.endswith("accuracy") and on_task.task.kind != "classification":
+        raise Refusal(f"task {task!r} has no accuracy to choose a learning rate by")
     count = epochs * len(on_task.task.train)
     settings = {
         "budget": training.Budget(steps=steps) if steps else training.Budget(examples=count),
@@ -204,10 +217,11 @@ def fixed_budget(
         batch_sizes,
         functools.partial(rules.saturating, learning_rate, noise_scale),
         metric=metric,
-        seeds=range(seed, seed + seeds),
+        seeds=range(seed, seed + (grid_seeds or seeds)),
         fresh_seeds=_fresh(seed, seeds),
         points=points,
         factor=factor,
+        weight_decays=weight_decays,
         progress=progress,
     )
     return {"runs": swept.runs, "winners": swept.winners}
