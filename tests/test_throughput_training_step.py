@@ -117,3 +117,5 @@ def test_timed_training_steps_feed_the_law() -> None:
     assert {1, 2, 3, 4, 128} <= sizes
     assert len(times) == 2 * len(sizes)
     assert (times["step_time_s"] > 0).all()
+    alone = throughput.training_step_times(task, [3, 128], rounds=2, saturated=False)
+    assert set(alone["batch_size"]) == {3, 128}

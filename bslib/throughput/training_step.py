@@ -134,6 +134,7 @@ def training_step_times(
     *,
     seed: int = 0,
     rounds: int = 30,
+    saturated: bool = True,
     progress: Progress = lambda done, total: None,
 ) -> pd.DataFrame:
     """Time a training's step at all powers of two until beyond saturation, and at given sizes.
@@ -145,6 +146,7 @@ def training_step_times(
         batch_sizes: sizes to time besides.
         seed: of the order within rounds, of weights and batches.
         rounds: how many timed blocks each size gets.
+        saturated: whether to time the powers of two besides.
         progress: told after every round.
 
     Returns:
@@ -156,10 +158,13 @@ def training_step_times(
     def synchronize() -> None:
         devices.synchronize(device)
 
-    sizes = saturating_sizes(
-        lambda size: steps(task, [size], seed=seed)[size], block_s=block_s, synchronize=synchronize
-    )
-    taken = steps(task, sorted({*sizes, *batch_sizes}), seed=seed)
+    def step(size: int) -> Steps:
+        return steps(task, [size], seed=seed)[size]
+
+    sizes = set(batch_sizes)
+    if saturated:
+        sizes.update(saturating_sizes(step, block_s=block_s, synchronize=synchronize))
+    taken = steps(task, sorted(sizes), seed=seed)
     counts = block_counts(taken, block_s=block_s, synchronize=synchronize)
     return block_times(
         taken, counts, rounds=rounds, seed=seed, synchronize=synchronize, progress=progress
