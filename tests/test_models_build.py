@@ -20,6 +20,7 @@ FITS = [
     ("mlp", "linear-regression"),
     ("cnn", "digits"),
     ("quadratic", "noisy-quadratic"),
+    ("transformer", "python-source"),
 ]
 
 

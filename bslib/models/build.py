@@ -21,14 +21,14 @@ def entry(name: str) -> ModelEntry:
     return MODELS[name]
 
 
-def build(name: str, task: Task, *, seed: int, **options: int) -> torch.nn.Module:
+def build(name: str, task: Task, *, seed: int, **options: int | str) -> torch.nn.Module:
     """Build a model for a task's inputs and targets, on the CPU, in float32.
 
     Args:
         name: a key of ``MODELS``.
         task: gives the shape of the inputs and the number of outputs.
         seed: draws the initial weights, from a generator of their own.
-        options: what the model's module takes, such as ``width=64, depth=2`` for ``mlp``.
+        options: what the model's module takes, such as ``width=64, norm="batch"`` for ``mlp``.
 
     Raises:
         Refusal: an unknown name or option, or a task that the model does not fit.

@@ -22,10 +22,16 @@ def linear(
 
 
 def convolution(
-    inputs: int, outputs: int, size: int, generator: torch.Generator, *, gain: float
+    inputs: int,
+    outputs: int,
+    size: int,
+    generator: torch.Generator,
+    *,
+    gain: float,
+    bias: bool = True,
 ) -> nn.Conv2d:
     """Return a convolution that keeps the image's size (``size`` odd), initialized likewise."""
-    layer = skip_init(nn.Conv2d, inputs, outputs, size, padding=size // 2)
+    layer = skip_init(nn.Conv2d, inputs, outputs, size, padding=size // 2, bias=bias)
     return initialize(layer, inputs * size**2, generator, gain)
 
 
@@ -42,10 +48,11 @@ def outputs(task: Task, model: str) -> int:
     """Return how many outputs a task asks of a network: one a class, or a single value.
 
     Raises:
-        Refusal: the task is a quadratic, whose model is its parameter vector.
+        Refusal: the task is a quadratic, whose model is its parameter vector, or has targets
+            at every position of a sequence.
     """
-    if task.kind == "quadratic":
-        raise Refusal(f"model {model!r} does not fit task {task.name!r}; use 'quadratic'")
+    if task.kind == "quadratic" or task.train.targets.dim() > 1:
+        raise Refusal(f"model {model!r} does not fit task {task.name!r}; use {task.model!r}")
     return task.classes or 1
 
 

@@ -13,9 +13,14 @@ class ModelEntry:
 
 MODELS: dict[str, ModelEntry] = {
     "linear": ModelEntry("bslib.models.linear", "one linear layer"),
-    "mlp": ModelEntry("bslib.models.mlp", "fully connected ReLU layers; options width, depth"),
+    "mlp": ModelEntry(
+        "bslib.models.mlp", "fully connected ReLU layers; options width, depth, norm"
+    ),
     "cnn": ModelEntry(
-        "bslib.models.cnn", "two 5x5 convolutions and a hidden layer; options channels, width"
+        "bslib.models.cnn", "two 5x5 convolutions and a hidden layer; options channels, width, norm"
+    ),
+    "transformer": ModelEntry(
+        "bslib.models.transformer", "a decoder for sequences; options width, depth, heads"
     ),
     "quadratic": ModelEntry("bslib.models.quadratic", "a parameter vector, for noisy-quadratic"),
 }

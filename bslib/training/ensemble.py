@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bslib import models
 from bslib.data import Task
+from bslib.models import normalization
 from bslib.refusal import Refusal
 from bslib.training import optimizers
 from bslib.training.budgets import Budget, Target
@@ -82,7 +83,8 @@ def train(
         progress: called with (done, total).
 
     Raises:
-        Refusal: an argument that is out of its range, or one member that does not fit.
+        Refusal: an argument that is out of its range, one member that does not fit, or a
+            batch (an epoch's last one too) that a norm of the model has no statistics for.
     """
     members = _members(task, learning_rates, seeds, model, initial, optimizer)
     setup = Setup(
@@ -101,6 +103,8 @@ def train(
         choose(members.modules[0], task.train.inputs.device.type, strategy),
         clock,
     )
+    for size in {batch_size, 0 if drop_last else len(task.train) % batch_size}:
+        normalization.check_batch(members.modules[0], task.train.inputs, size)
     with torch.no_grad():
         return _in_chunks(setup, members, memory_bytes, progress)
 
@@ -154,6 +158,7 @@ def _need(setup: Setup, members: Members) -> int:
         batch_size=setup.batch_size,
         optimizer=optimizers.for_members(setup.optimizer, members.decays),
         strategy=setup.strategy,
+        drop_last=setup.drop_last,
     )
 
 

@@ -11,12 +11,15 @@ from bslib.training.stacking import Stack
 # Examples that pass through the networks at once, those of all members counted; in a loop it is
 # those of the one member whose turn it is, and what it computes of them is autograd's.
 ROWS = {"stacked": 2**14, "vmap": 2**12, "loop": 2**9}
+# Targets predicted at once, where an example has one at every position.
+PREDICTIONS = 2**14
 
 
-def chunks_of(examples: int, members: int, strategy: str) -> list[int]:
+def chunks_of(examples: Examples, members: int, strategy: str) -> list[int]:
     """Return how many examples are evaluated at once, chunk by chunk."""
-    size = max(1, ROWS[strategy] // (1 if strategy == "loop" else members))
-    full, rest = divmod(examples, size)
+    rows = min(ROWS[strategy], PREDICTIONS // examples.targets[0].numel())
+    size = max(1, rows // (1 if strategy == "loop" else members))
+    full, rest = divmod(len(examples), size)
     return [size] * full + [rest] * (rest > 0)
 
 
@@ -39,7 +42,7 @@ def _means(stack: Stack, examples: Examples) -> tuple[Tensor, Tensor]:
     members, first = len(stack.weights), 0
     losses = torch.zeros(members, dtype=torch.float64, device=stack.weights.device)
     correct = torch.zeros_like(losses)
-    for count in chunks_of(len(examples), members, stack.strategy):
+    for count in chunks_of(examples, members, stack.strategy):
         part = slice(first, first + count)
         values, hits = stack.evaluate(examples.inputs[part], examples.targets[part])
         losses += values.flatten(1).sum(1, dtype=torch.float64)

@@ -1,7 +1,7 @@
 """A module's parameters as one row of numbers, and back."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,16 @@ def rows(modules: Sequence[nn.Module], like: Tensor) -> Tensor:
             for name, parameter in module.named_parameters():
                 parts[name].copy_(parameter)
     return row
+
+
+def buffers(modules: Sequence[nn.Module], like: Tensor) -> dict[str, Tensor]:
+    """Return the modules' buffers by name, (K, ...), on the device of ``like``, floats as it is."""
+    found: dict[str, Tensor] = {}
+    for name, first in modules[0].named_buffers():
+        values = torch.stack([module.get_buffer(name) for module in modules])
+        kind = like.dtype if first.is_floating_point() else first.dtype
+        found[name] = values.to(like.device, kind)
+    return found
 
 
 def length(module: nn.Module) -> int:
@@ -43,13 +53,20 @@ def views(module: nn.Module, weights: Tensor) -> dict[str, Tensor]:
     }
 
 
-def module_of(template: nn.Module, row: Tensor) -> nn.Module:
-    """Return a copy of the template that holds a copy of ``row`` (P,) as its parameters."""
+def module_of(
+    template: nn.Module, row: Tensor, buffers: Mapping[str, Tensor] | None = None
+) -> nn.Module:
+    """Return a copy of the template that holds a copy of ``row`` (P,) as its parameters.
+
+    Buffers too are copied, where they are given by name.
+    """
     module = copy.deepcopy(template).to(row.device, row.dtype)
     values = views(template, row)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(values[name])
+        for name, value in (buffers or {}).items():
+            module.get_buffer(name).copy_(value)
     return module
 
 

@@ -23,6 +23,7 @@ def footprint(
     batch_size: int,
     optimizer: str | optimizers.Optimizer = "sgd",
     strategy: str = "auto",
+    drop_last: bool = False,
 ) -> int:
     """Estimate the peak bytes that ``members`` trainings take side by side.
 
@@ -40,7 +41,8 @@ def footprint(
     held = members * (state + row + 8 * len(task.train)) + row  # the networks returned, and a copy
     layers = layers_of(module)
     if strategy == "stacked" and layers is not None:
-        return held + _stacked(task, layers, members, batch_size, state)
+        ragged = 0 if drop_last else len(task.train) % batch_size
+        return held + _stacked(task, layers, members, (batch_size, ragged), state)
     inputs = batch_size * _input_bytes(task)
     lane = lane_size(members, state + inputs, strategy, kind)
     saved = saved_bytes(module, task)
@@ -66,12 +68,14 @@ def room(device: torch.device) -> int:
     return int(psutil.virtual_memory().available) // 2
 
 
-def _stacked(task: Task, layers: list[Layer], members: int, batch_size: int, state: int) -> int:
+def _stacked(
+    task: Task, layers: list[Layer], members: int, batch_sizes: tuple[int, int], state: int
+) -> int:
     """Buffers of steps, for lanes and the last lane, of full and of ragged batches; and others."""
-    examples, size = len(task.train), task.train.inputs.element_size()
-    each = state + batch_size * example_bytes(layers, size)
+    size = task.train.inputs.element_size()
+    each = state + batch_sizes[0] * example_bytes(layers, size)
     lane = lane_size(members, each, "stacked", task.train.inputs.device.type)
-    stepped = {(k, b) for k in (lane, members % lane) for b in (batch_size, examples % batch_size)}
+    stepped = {(k, b) for k in (lane, members % lane) for b in batch_sizes}
     chunks = _chunks(task, members, "stacked")
     evaluated = {(members, count) for count in chunks}
     # a log-sum-exp needs another set of outputs; losses and hits are kept until joined
@@ -85,7 +89,7 @@ def _stacked(task: Task, layers: list[Layer], members: int, batch_size: int, sta
 
 def _chunks(task: Task, members: int, strategy: str) -> set[int]:
     parts = (task.train, task.validation, task.test)
-    return {count for part in parts for count in chunks_of(len(part), members, strategy)}
+    return {count for part in parts for count in chunks_of(part, members, strategy)}
 
 
 def _input_bytes(task: Task) -> int:

@@ -63,7 +63,7 @@ class VmapStack:
         return values if record else None
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses (K, b), and whether the largest output is the target's, (K, b)."""
+        """Return losses (K, b), and the share of targets that have the largest output, (K, b)."""
         self._module.eval()
         return _judge(self.loss, self._outputs(self.weights, inputs), targets)
 
@@ -135,7 +135,7 @@ class LoopStack:
         return torch.stack(values) if record else None
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses (K, b), and whether the largest output is the target's, (K, b)."""
+        """Return losses (K, b), and the share of targets that have the largest output, (K, b)."""
         outputs = [module.eval()(inputs) for module in self._modules]
         for module in self._modules:
             module.train()
@@ -172,4 +172,5 @@ def _add(into: Tensor, carry: float, gradient: Tensor, scale: Tensor | None) -> 
 
 def _judge(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     labels = targets if targets.dim() == outputs.dim() - 2 else targets[..., 0]
-    return loss(outputs, targets), outputs.argmax(-1) == labels
+    hits = outputs.argmax(-1) == labels
+    return loss(outputs, targets), hits if hits.dim() == 2 else hits.double().mean(2)

@@ -3,13 +3,13 @@
 Three ways, of which :func:`stack` takes the one that is fastest on the device:
 
 ``stacked``
-    Flatten, Linear and ReLU layers: all members' layers as batched matrix products, with the
-    backward pass written out.
+    Flatten, Linear and ReLU layers, batch or group norm between the last two: all members'
+    layers as batched matrix products, with the backward pass written out.
 ``vmap``
     any module without buffers, through ``torch.func``.
 ``loop``
-    any module, member by member: the only way for modules with buffers, and on a CPU the
-    faster one for convolutions, whose batched form is a grouped convolution.
+    any module, member by member: the only way for other modules with buffers, and on a CPU
+    the faster one for convolutions, whose batched form is a grouped convolution.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Stack(Protocol):
         """
 
     def evaluate(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses (K, b), and whether the largest output is the target's, (K, b)."""
+        """Return losses (K, b), and the share of targets that have the largest output, (K, b)."""
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -100,8 +100,10 @@ def stack(modules: Sequence[nn.Module], task: Task, strategy: str) -> Stack:
     weights = flat.rows(modules, inputs)
     if strategy == "loop":
         return LoopStack(list(modules), weights, task.train, task.loss)
-    kind = LinearStack if strategy == "stacked" else VmapStack
-    return kind(template, weights, task.train, task.loss)
+    if strategy == "vmap":
+        return VmapStack(template, weights, task.train, task.loss)
+    buffers = flat.buffers(modules, inputs)
+    return LinearStack(template, weights, task.train, task.loss, buffers)
 
 
 def _drops(part: nn.Module) -> bool:
