@@ -12,7 +12,7 @@ import torch
 from bslib import data
 from bslib.refusal import Refusal
 
-EMBEDDED = ["digits", "mnist1d", "linear-regression", "noisy-quadratic"]
+EMBEDDED = ["digits", "mnist1d", "linear-regression", "noisy-quadratic", "teacher-student"]
 
 
 def same(a: data.Examples, b: data.Examples) -> bool:

@@ -5,7 +5,14 @@ it is loaded.
 """
 
 from bslib.data.access import availability, copy, fetch, load
-from bslib.data.losses import CrossEntropy, HalfSquaredError, Loss, Quadratic, accuracy
+from bslib.data.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    Loss,
+    NextTokenCrossEntropy,
+    Quadratic,
+    accuracy,
+)
 from bslib.data.registry import TASKS, Availability, TaskEntry, entry
 from bslib.data.task import Examples, Task
 
@@ -16,6 +23,7 @@ __all__ = [
     "Examples",
     "HalfSquaredError",
     "Loss",
+    "NextTokenCrossEntropy",
     "Quadratic",
     "Task",
     "TaskEntry",

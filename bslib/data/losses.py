@@ -1,13 +1,14 @@
 """Losses of single examples, before any mean is taken.
 
 Each is called with outputs (..., B, C) and targets that broadcast to (..., B), and returns
-losses (..., B): leading dimensions are members of an ensemble trained side by side.
+losses (..., B): leading dimensions are members of an ensemble trained side by side. Where an
+example has a target at every position of a sequence, outputs and targets have one dimension more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from bslib.data.task import move
 
@@ -41,6 +42,25 @@ class CrossEntropy:
         return -outputs.log_softmax(-1).gather(-1, wanted).squeeze(-1)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> CrossEntropy:
+        """Return itself: it holds no tensor."""
+        return self
+
+
+@dataclass(frozen=True)
+class NextTokenCrossEntropy:
+    """Cross-entropy of a sequence's targets, its mean over positions, in nats.
+
+    Called with outputs (..., B, L, C) and targets (..., B, L): an example is a sequence, and
+    its loss one number, like any other's.
+    """
+
+    name: str = "cross-entropy a token"
+
+    def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the L positions of -log softmax(outputs)[target]."""
+        return CrossEntropy()(outputs, targets).mean(-1)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Return itself: it holds no tensor."""
         return self
 
@@ -84,5 +104,5 @@ class Quadratic:
 
 
 def accuracy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return 1 where the largest output (..., B, C) is the target's, else 0, as floats (..., B)."""
+    """Return 1 where the largest output (..., C) is the target's (...), else 0, as floats."""
     return (outputs.argmax(-1) == targets).to(outputs.dtype)

@@ -8,6 +8,7 @@ computation on whole arrays, ten times faster, with a stream of its own. From on
 order of labels the two agree to rounding.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,7 +59,7 @@ def load(examples: int, seed: int) -> Task:
     standardises each set by its own mean and deviation.
     """
     train = _examples(examples, "train", seed)
-    held_out = _examples(VALIDATION + TEST, "held out")
+    held_out = _held_out()
     validation, test = held_out.subset(range(VALIDATION)), held_out.subset(range(VALIDATION, 4_000))
     return Task(
         name="mnist1d",
@@ -76,6 +77,12 @@ def load(examples: int, seed: int) -> Task:
 def availability() -> Availability:
     """Say where the signals come from."""
     return Availability("mnist1d", True, "generated here")
+
+
+@functools.cache
+def _held_out() -> Examples:
+    """Generate once what every load holds; it is handed out in copies."""
+    return _examples(VALIDATION + TEST, "held out")
 
 
 def _examples(count: int, *key: str | int) -> Examples:

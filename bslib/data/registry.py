@@ -81,6 +81,18 @@ TASKS: dict[str, TaskEntry] = {
         default_examples=45_000,
         summary="60,000 real colour photographs, 32x32, through torchvision",
     ),
+    "python-source": TaskEntry(
+        module="bslib.data.python_source",
+        train_examples=100_000,
+        default_examples=20_000,
+        summary="windows of bytes of this interpreter's standard library: the next byte each time",
+    ),
+    "teacher-student": TaskEntry(
+        module="bslib.data.teacher_student",
+        train_examples=None,
+        default_examples=2_000,
+        summary="labels of a random network, 15 % of them wrong, any number of examples",
+    ),
     "linear-regression": TaskEntry(
         module="bslib.data.linear_regression",
         train_examples=None,

@@ -19,7 +19,8 @@ class Examples:
 
     Attributes:
         inputs: (N, ...) floating point.
-        targets: (N,) class numbers as int64, or (N,) floating-point values.
+        targets: (N,) class numbers as int64, or (N,) floating-point values; (N, L) class
+            numbers where every position of a sequence has one.
     """
 
     inputs: torch.Tensor
@@ -49,7 +50,8 @@ class Task:
     Attributes:
         name: the key in ``TASKS``.
         train, validation, test: disjoint examples.
-        loss: per-example losses, from outputs (..., B, C) and targets (..., B).
+        loss: per-example losses, from outputs (..., B, C) and targets (..., B); from
+            (..., B, L, C) and (..., B, L) for sequences.
         kind: "classification", "regression" or "quadratic".
         classes: how many classes; None where targets are not classes.
         model: the default model's key in ``MODELS``.

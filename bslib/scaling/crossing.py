@@ -1,5 +1,7 @@
 """When a training's curve crossed its target, between two evaluations."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -22,6 +24,17 @@ def steps_to_target(trained: Training, target: Target) -> pd.DataFrame:
         _crossing(curves.get_group(member), target) for member in members.loc[reached, "member"]
     ]
     return members
+
+
+def steps_at(curve: pd.DataFrame, target: Target) -> float:
+    """Return where one member's curve first crosses a target, NaN where it never does.
+
+    Args:
+        curve: in the order of its ``step``, with the target's metric.
+        target: any; the training need not have had one.
+    """
+    values = curve[target.metric].to_numpy(float)
+    return _crossing(curve, target) if any(map(target.reached, values)) else math.nan
 
 
 def _crossing(curve: pd.DataFrame, target: Target) -> float:
