@@ -31,17 +31,28 @@ def test_paired_difference_is_scipys_paired_t() -> None:
     assert (found.low, found.high) == pytest.approx((want.low, want.high), rel=1e-12)
 
 
+def test_geometric_mean_is_the_t_interval_of_logarithms() -> None:
+    """e to scipy's interval of the logs, at any level; nothing below zero has a logarithm."""
+    found = stats.geometric_mean(VALUES).at(0.9)
+    want = oracle.ttest_1samp(np.log(VALUES), 0).confidence_interval(0.9)
+    assert found.value == pytest.approx(oracle.gmean(VALUES), rel=1e-14)
+    assert (found.low, found.high) == pytest.approx((np.exp(want.low), np.exp(want.high)))
+    assert "not positive" in stats.geometric_mean([1.0, 0.0]).reason
+    assert stats.geometric_mean([1.0, math.inf]).value is None
+
+
 @pytest.mark.parametrize(
     "estimate",
     [
         stats.mean(VALUES),
+        stats.geometric_mean(VALUES),
         stats.paired_difference(VALUES, VALUES[::-1]),
         stats.slope([1, 2, 3, 4, 5], VALUES),
         stats.jackknife(np.mean, VALUES),
         stats.bootstrap_t(lambda stack: stack.mean(axis=1), VALUES, seed=0),
         stats.exact(2.0),
     ],
-    ids=["mean", "difference", "slope", "jackknife", "bootstrap", "exact"],
+    ids=["geometric mean", "mean", "difference", "slope", "jackknife", "bootstrap", "exact"],
 )
 def test_another_level_nests_and_comes_back(estimate: stats.Estimate) -> None:
     """A higher level contains the lower, the value stays, and the way back is exact."""
