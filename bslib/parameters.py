@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 
 from bslib import device
 from bslib.data import registry as data_registry
+from bslib.models import registry as model_registry
 from bslib.refusal import Refusal
 
 
@@ -56,14 +57,30 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(map(repr, names))
 
 
+_OPTIMIZERS = ["sgd", "momentum", "adam", "adamw"]
+
 RULES: dict[str, Rule] = {
     "seed": Rule("int", 0, 2**31 - 1),
     "seeds": Rule("int", 2, 10_000, rehearsal=2),
     "device": Rule("str", problem=_absent_device),
     "task": Rule("str", problem=_unknown("task", data_registry.TASKS)),
+    "second_task": Rule("str", problem=_unknown("task", ["", *data_registry.TASKS])),
     "examples": Rule("int", 2, 10_000_000, rehearsal=64),
+    "data_sizes": Rule("list[int]", 2, 10_000_000, rehearsal=[32, 64]),
+    "target_share": Rule("float", 0.01, 0.99),
+    "batch_size": Rule("int", 1, 10_000_000, rehearsal=8),
     "batch_sizes": Rule("list[int]", 1, 10_000_000, rehearsal=[4, 8]),
+    "local_batch_sizes": Rule("list[int]", 1, 1_000_000, rehearsal=[1, 2, 4, 8, 16, 24, 32, 48]),
+    "world_size": Rule("int", 2, 16),
+    "micro_batch_size": Rule("int", 1, 10_000_000, rehearsal=4),
+    "limits_mb": Rule("list[float]", 0.01, 1e6, rehearsal=[1.0, 2.0, 4.0]),
+    "layer_batch_sizes": Rule("list[int]", 2, 10_000_000, rehearsal=[4, 8]),
+    "model": Rule("str", problem=_unknown("model", model_registry.MODELS)),
+    "width": Rule("int", 1, 65_536, rehearsal=16),
+    "optimizer": Rule("str", problem=_unknown("optimizer", _OPTIMIZERS)),
+    "epochs": Rule("int", 1, 100_000, rehearsal=1),
     "steps": Rule("int", 2, 10_000_000, rehearsal=2),
+    "depth": Rule("int", 1, 16),
     "draws": Rule("int", 2, 1_000_000, rehearsal=4),
     "learning_rate": Rule("float", 1e-8, 1e4),
     "learning_rates": Rule("list[float]", 1e-8, 1e4),
@@ -160,16 +177,19 @@ _PYTHON_TYPE: dict[str, type | tuple[type, ...]] = {
 def _too_large(values: Mapping[str, Any]) -> Iterator[str]:
     """Compare sizes with the data: examples with the task's, batch sizes with both."""
     entry = data_registry.TASKS.get(values.get("task", ""))
-    examples = values.get("examples")
+    examples = max(values.get("data_sizes", []), default=values.get("examples"))
     if entry is not None:
         try:
             examples = entry.count(examples)
         except Refusal as refusal:
             yield f"{refusal} (task {values['task']!r})"
             return
-    batch_sizes = values.get("batch_sizes", [])
-    if examples is not None and batch_sizes and max(batch_sizes) > examples:
-        yield f"batch_sizes holds {max(batch_sizes):,}, more than the {examples:,} examples"
+    for name in ("batch_sizes", "local_batch_sizes"):
+        largest = max(values.get(name, []), default=0)
+        if examples is not None and largest > examples:
+            yield f"{name} holds {largest:,}, more than the {examples:,} examples"
+    if examples is not None and values.get("batch_size", 0) > examples:
+        yield f"batch_size is {values['batch_size']:,}, more than the {examples:,} examples"
 
 
 def _undeclared(injected: Collection[str], declared: Collection[str]) -> Iterator[str]:

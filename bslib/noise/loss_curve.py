@@ -70,6 +70,7 @@ def loss_curves(
         seeds=seeds,
         evaluations=evaluations,
         progress=progress,
+        evaluate_on=("train",),
         record_batch_loss=True,
     ):
         where = {"rule": rule, "batch_size": size}

@@ -64,9 +64,7 @@ def step_times(
         rounds=rounds,
         seed=seed,
     )[0]
-    frame = pd.DataFrame(rows, columns=["local_batch_size", "world_size", "round", "step_time_s"])
-    frame = frame.sort_values(["world_size", "local_batch_size", "round"], ignore_index=True)
-    return frame.assign(gradient_bytes=gradient_bytes)
+    return _step_frame(rows, gradient_bytes)
 
 
 def all_reduce_times(
@@ -83,7 +81,44 @@ def all_reduce_times(
         sizes=list(sizes),
         rounds=rounds,
     )[0]
+    return _message_frame(rows)
+
+
+def measure(
+    task: str,
+    local_batch_sizes: Sequence[int],
+    message_bytes: Sequence[int],
+    *,
+    world_size: int = 2,
+    rounds: int,
+    seed: int,
+    examples: int | None = None,
+    model: str | None = None,
+    options: Mapping[str, int | str] | None = None,
+    timeout_s: float = 240.0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return :func:`step_times` and :func:`all_reduce_times` of workers started once."""
+    steps = {"task": task, "examples": examples, "model": model, "options": dict(options or {})}
+    steps |= {"local_batch_sizes": list(local_batch_sizes), "rounds": rounds, "seed": seed}
+    messages = {"sizes": list(message_bytes), "rounds": rounds}
+    timed, sent = launch(
+        _time_both, world_size=world_size, timeout_s=timeout_s, steps=steps, messages=messages
+    )[0]
+    return _step_frame(*timed), _message_frame(sent)
+
+
+def _step_frame(rows: list[list[Any]], gradient_bytes: int) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["local_batch_size", "world_size", "round", "step_time_s"])
+    frame = frame.sort_values(["world_size", "local_batch_size", "round"], ignore_index=True)
+    return frame.assign(gradient_bytes=gradient_bytes)
+
+
+def _message_frame(rows: list[list[Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["bytes", "world_size", "round", "seconds"])
+
+
+def _time_both(steps: dict[str, Any], messages: dict[str, Any]) -> list[Any]:
+    return [_time_steps(**steps), _time_all_reduce(**messages)]
 
 
 def _time_steps(
