@@ -86,13 +86,13 @@ def spoilt(case: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     runs, winners = drawn(0.0, 0.05, 3, np.random.default_rng(2))
     if case == "edge":
         winners.loc[0, ["outcome", "side"]] = ["edge", "lowest"]
-        return runs, winners, "batch size 8 at 500 examples is not tuned: edge lowest"
+        return runs, winners, "batch size 8 at data size 500 is not tuned: edge lowest"
     if case == "missed":
         runs.loc[runs.index[0], "steps_to_target"] = np.nan
         return runs, winners, "1 of 3 seeds missed the target"
     if case == "few":
         kept = runs["batch_size"].isin([8, 32])
-        return runs[kept], winners, "fewer than three batch sizes are known at 500 examples"
+        return runs[kept], winners, "fewer than three batch sizes are known at data size 500"
     if case == "span":
         narrow = drawn(0.0, 0.05, 3, np.random.default_rng(2), [8, 16, 32, 64])
         return *narrow, "add larger batch sizes"

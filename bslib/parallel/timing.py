@@ -98,11 +98,15 @@ def measure(
     timeout_s: float = 240.0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return :func:`step_times` and :func:`all_reduce_times` of workers started once."""
-    steps = {"task": task, "examples": examples, "model": model, "options": dict(options or {})}
-    steps |= {"local_batch_sizes": list(local_batch_sizes), "rounds": rounds, "seed": seed}
+    steps = {"local_batch_sizes": list(local_batch_sizes), "rounds": rounds, "seed": seed}
+    task_named = {"task": task, "examples": examples, "model": model}
     messages = {"sizes": list(message_bytes), "rounds": rounds}
     timed, sent = launch(
-        _time_both, world_size=world_size, timeout_s=timeout_s, steps=steps, messages=messages
+        _time_both,
+        world_size=world_size,
+        timeout_s=timeout_s,
+        steps={**task_named, **steps, "options": dict(options or {})},
+        messages=messages,
     )[0]
     return _step_frame(*timed), _message_frame(sent)
 

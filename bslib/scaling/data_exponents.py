@@ -1,33 +1,21 @@
 """How the critical batch size, and a step's memory, go with the number of training examples.
 
-All steps to target of one data size give one critical batch size: least squares of
-ln S = a + ln(1 + B_crit / B). The exponent is the slope of ln B_crit on ln N. A seed's trainings
-share its data and its weights at every batch size and every data size, so its errors are one
-another's; the intervals therefore come from leaving out one whole seed at a time (jackknife).
-
-A seed one of whose trainings missed the target is set aside at every batch and data size, so that
-all sizes are compared on the same seeds; where more than a tenth are, nothing is compared.
-
-Measured on trainings drawn from the law, three data sizes and four batch sizes, 20 % noise a
-training of which half belongs to the seed: the interval covers in 95 to 96 % with 4 to 16 seeds
-(1,000 draws each). It says nothing about a misfit of the law; the residuals show that.
+At each target all is as in :mod:`bslib.scaling.critical_exponents`. A seed's trainings share its
+data and its weights at every batch size and every data size.
 """
 
-import math
+from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bslib import stats
-from bslib.scaling.critical_batch_size import SPAN
+from bslib.scaling import critical_exponents
 from bslib.scaling.data_sizes import COMMON, OWN
-from bslib.stats.estimate import Estimate, exact, refused
+from bslib.stats.estimate import Estimate, exact
 
 MEMORY = "the memory of a step"
-MOST_SET_ASIDE = 0.1  # of the seeds
-Floats = NDArray[np.float64]
+BY = "data_size"
 
 
 def arms(
@@ -50,7 +38,10 @@ def arms(
 
 def critical(runs: pd.DataFrame, winners: pd.DataFrame, level: float = 0.95) -> dict[str, Estimate]:
     """Estimate the exponent of B_crit in N at each target; refused with its reason."""
-    return {target: _exponent(runs, winners, target, level) for target in (COMMON, OWN)}
+    return {
+        target: critical_exponents.exponent(*_at(target, runs, winners), by=BY, level=level)
+        for target in (COMMON, OWN)
+    }
 
 
 def critical_batch_sizes(
@@ -61,116 +52,23 @@ def critical_batch_sizes(
     Columns ``target``, ``data_size``, ``critical_batch_size``, ``low``, ``high``,
     ``minimal_steps``.
     """
-    rows = []
-    for target in (COMMON, OWN):
-        tables, _ = _tables(runs, winners, target)
-        for size, table in tables.items():
-            found = stats.jackknife(partial(_log_critical, table), range(len(table)), level)
-            if found.value is None:
-                continue
-            value, low, high = (
-                float(np.exp(each)) for each in (found.value, found.low, found.high)
-            )
-            first = float(np.exp(_law(table, np.arange(len(table)))[0]))
-            rows.append((target, size, value, low, high, first))
-    names = ["target", "data_size", "critical_batch_size", "low", "high", "minimal_steps"]
-    return pd.DataFrame(rows, columns=names)
+    estimate = critical_exponents.critical_batch_sizes
+    return _each_target(partial(estimate, by=BY, level=level), runs, winners)
 
 
 def curves(runs: pd.DataFrame, winners: pd.DataFrame) -> pd.DataFrame:
     """Return the laws' steps to target, for drawing: target, data_size, batch_size, steps."""
-    found = critical_batch_sizes(runs, winners)
-    rows = []
-    for row in found.itertuples():
-        tried = winners.loc[winners["data_size"] == row.data_size, "batch_size"]
-        for batch_size in np.geomspace(tried.min(), tried.max(), 40):
-            steps = row.minimal_steps * (1 + row.critical_batch_size / batch_size)
-            rows.append((row.target, row.data_size, batch_size, steps))
-    names = ["target", "data_size", "batch_size", "steps_to_target"]
-    return pd.DataFrame(rows, columns=names)
+    return _each_target(partial(critical_exponents.curves, by=BY), runs, winners)
 
 
-def _exponent(runs: pd.DataFrame, winners: pd.DataFrame, target: str, level: float) -> Estimate:
-    tables, reason = _tables(runs, winners, target)
-    if not reason:
-        reason = next(filter(None, (_lacking(size, each) for size, each in tables.items())), "")
-    if not reason and len(tables) < 2:
-        reason = "an exponent needs two data sizes"
-    count = len(next(iter(tables.values()), ()))
-    if reason:
-        return refused(reason, level=level, n=count)
-    log_sizes = np.log(list(tables))
-
-    def slope(seeds: NDArray[np.int64]) -> float:
-        values = [_log_critical(table, seeds) for table in tables.values()]
-        return float(np.polyfit(log_sizes, values, 1)[0])
-
-    return stats.jackknife(slope, range(count), level)
+def _each_target(
+    estimate: Callable[..., pd.DataFrame], runs: pd.DataFrame, winners: pd.DataFrame
+) -> pd.DataFrame:
+    tables = {target: estimate(*_at(target, runs, winners)) for target in (COMMON, OWN)}
+    return pd.concat(
+        [table.assign(target=target) for target, table in tables.items()], ignore_index=True
+    )
 
 
-def _tables(
-    runs: pd.DataFrame, winners: pd.DataFrame, target: str
-) -> tuple[dict[int, pd.DataFrame], str]:
-    """Return ln(steps) by seed and batch size for each data size, and why they will not do."""
-    tables: dict[int, pd.DataFrame] = {}
-    reason = ""
-    chosen = winners[winners["target"] == target]
-    for row in chosen[chosen["outcome"] != "tuned"].itertuples():
-        reason = reason or (
-            f"the learning rate of batch size {row.batch_size} at {row.data_size:,} examples "
-            f"is not tuned: {row.outcome} {row.side}".rstrip()
-        )
-    used = runs[(runs["target"] == target) & (runs["role"] == "rerun")]
-    seeds, missing = used["seed"].unique(), used.loc[used["steps_to_target"].isna(), "seed"]
-    if missing.nunique() > MOST_SET_ASIDE * len(seeds):
-        return {}, reason or f"{missing.nunique()} of {len(seeds)} seeds missed the target"
-    used = used[~used["seed"].isin(missing)]
-    for size in sorted(int(each) for each in used["data_size"].unique()):
-        rows = used[used["data_size"] == size]
-        steps = rows.pivot(index="seed", columns="batch_size", values="steps_to_target")
-        if steps.shape[1] >= 3 and not steps.isna().any(axis=None):
-            tables[size] = steps.map(math.log)
-        else:
-            reason = reason or f"fewer than three batch sizes are known at {size:,} examples"
-    return tables, reason
-
-
-def _log_critical(table: pd.DataFrame, seeds: NDArray[np.int64]) -> float:
-    return _law(table, seeds)[1]
-
-
-def _law(table: pd.DataFrame, seeds: NDArray[np.int64]) -> tuple[float, float]:
-    """Return (ln S_min, ln B_crit) of the law through these seeds' steps, by least squares.
-
-    Every seed has every batch size, so that the law through all rows is the law through
-    their means. A bend outside all that could be seen is no number.
-    """
-    sizes = table.columns.to_numpy(float)
-    means = table.to_numpy()[seeds].mean(axis=0)
-
-    def residuals(c: Floats) -> tuple[Floats, Floats]:
-        level = means - np.log1p(np.exp(c)[:, None] / sizes)  # (grid, sizes)
-        return level.mean(axis=1), level.var(axis=1)
-
-    grid = np.linspace(math.log(sizes[0] / 100), math.log(sizes[-1] * 100), 300)
-    for _ in range(3):
-        _, misfit = residuals(grid)
-        best = int(misfit.argmin())
-        if best in (0, len(grid) - 1):
-            return math.nan, math.nan
-        grid = np.linspace(grid[best - 1], grid[best + 1], 60)
-    a, misfit = residuals(grid)
-    best = int(misfit.argmin())
-    return float(a[best]), float(grid[best])
-
-
-def _lacking(size: int, table: pd.DataFrame) -> str:
-    """Say which side of the bend the batch sizes lack, as the law's own fit does."""
-    smallest, largest = float(table.columns.min()), float(table.columns.max())
-    value = math.exp(_log_critical(table, np.arange(len(table))))
-    if smallest * SPAN <= value <= largest / SPAN:
-        return ""
-    if math.isnan(value):
-        return f"steps at {size:,} examples show no bend"
-    side = "smaller" if smallest * SPAN > value else "larger"
-    return f"the bend at {size:,} examples, {value:.3g}, is too near an end: add {side} batch sizes"
+def _at(target: str, *tables: pd.DataFrame) -> list[pd.DataFrame]:
+    return [table[table["target"] == target] for table in tables]
