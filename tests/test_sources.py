@@ -168,6 +168,13 @@ def test_figures_have_captions_and_alt_text(path: Path) -> None:
         assert len(image.alt) > 40
 
 
+def test_figures_are_named_apart() -> None:
+    """A figure's name is a label of the whole book."""
+    cells = [cell for path in NOTEBOOKS for cell in code_cells(path)]
+    names = [cell.metadata.mystnb.figure.name for cell in cells if "mystnb" in cell.metadata]
+    assert len(set(names)) == len(names)
+
+
 MEASURED = re.compile(r"\d+\.\d+|\d\s*%|\u00d7")
 
 
