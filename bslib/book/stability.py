@@ -31,7 +31,7 @@ class ArmPower:
 
     Attributes:
         name: the arm's.
-        deviation: standard deviation of one seed's value.
+        deviation: standard deviation of one repeat's value.
         at_margin: share of each outcome with the truth on the region's edge, at quick's seeds.
         quick, full: share of right decisions at twice the margin, with each profile's seeds.
     """
@@ -160,10 +160,13 @@ def _power(
 ) -> Iterator[ArmPower]:
     estimates = kept.estimates()
     for arm in claims.claim(kept.key).arms:
-        deviation = power.spread(estimates[arm.name], of)
+        # Some arms rest on several trainings for each of the notebook's seeds.
+        repeats = max(of, estimates[arm.name].n)
+        deviation = power.spread(estimates[arm.name], repeats)
         if deviation is not None and arm.margin > 0:
-            at_margin = power.simulate(arm, deviation, profiles[0], generator=generator)
-            shares = [power.right(arm, deviation, n, generator=generator) for n in profiles]
+            counts = [max(2, round(repeats * seeds / of)) for seeds in profiles]
+            at_margin = power.simulate(arm, deviation, counts[0], generator=generator)
+            shares = [power.right(arm, deviation, n, generator=generator) for n in counts]
             yield ArmPower(arm.name, deviation, at_margin, *shares)
 
 
