@@ -10,6 +10,7 @@ from scipy.stats import binom, t
 from bslib import claims, stats
 from bslib.claims import outcome
 from bslib.refusal import Refusal
+from bslib.stats.estimate import Estimate
 
 S, R, C, U = claims.OUTCOMES
 
@@ -280,3 +281,10 @@ def test_agreement_with_the_prediction() -> None:
 def test_combining_nothing_decides_nothing() -> None:
     """No arms at all are inconclusive rather than supported."""
     assert outcome.combine([]) == U
+
+
+@pytest.mark.parametrize(("needed", "told"), [(300, "about 300 seeds"), (5_000, "more than 1,000")])
+def test_an_estimate_that_knows_how_many_seeds_it_needs_is_believed(needed: int, told: str) -> None:
+    """A choice between sizes has no standard error; its producer counts seeds in its own way."""
+    estimate = Estimate(-5.0, -5.0, 0.0, n=16, needed=needed)
+    assert told in outcome.why_undecided(estimate, outcome.seeds_needed(estimate, -1.0, 1.0))

@@ -71,6 +71,9 @@ def test_clear_winners_leave_a_point_and_equal_sizes_everything() -> None:
     same = pd.DataFrame(rows, columns=SIZES)
     alike = best_batch_size.octaves_apart(same, same)
     assert (alike.value, alike.low, alike.high) == (0, -7, 7)
+    assert clear.needed is not None
+    assert clear.needed <= 16
+    assert alike.needed == best_batch_size.MOST_SEEDS + 1
     assert best_batch_size.contenders(same.iloc[:1]) == SIZES
 
 

@@ -101,9 +101,12 @@ def seeds_needed(estimate: Estimate, low: float, high: float) -> int | None:
     The half-width at m seeds is taken as t(m - 1) s / sqrt(m), with s from the present
     half-width at n. It has to fit between the value and each edge on its side: both edges
     for a value inside the region, the nearer for one outside. Capped at 1,001: a value on an
-    edge is decided by no number of seeds. None where there is no spread to go by.
+    edge is decided by no number of seeds. None where there is no spread to go by. An estimate
+    that says itself how many it needs is believed.
     """
     value, count = estimate.value, estimate.n
+    if estimate.needed is not None:
+        return min(estimate.needed, MOST_SEEDS + 1)
     if value is None or not math.isfinite(value) or count < 2:
         return None
     widths = [value - estimate.low, estimate.high - value]

@@ -195,6 +195,7 @@ def octaves_apart(
         float(ours.max() - theirs.min()),
         level,
         len(first),
+        needed=max(seeds_for_one(table) or MOST_SEEDS + 1 for table in (first, second)),
         recompute=lambda other: octaves_apart(first, second, other),
     )
 

@@ -18,6 +18,8 @@ class Estimate:
             behind it; 0 for an exact or refused value.
         reason: why there is no value, or no finite interval; else empty.
         recompute: gives the same estimate at another level; None where the method cannot.
+        needed: how many samples would decide what it is asked for, where its producer can tell
+            and the interval's width cannot (a choice has no standard error); else None.
     """
 
     value: float | None
@@ -27,6 +29,7 @@ class Estimate:
     n: int = 0
     reason: str = ""
     recompute: "Callable[[float], Estimate] | None" = field(default=None, repr=False, compare=False)
+    needed: int | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
