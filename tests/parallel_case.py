@@ -10,9 +10,10 @@ import torch.distributed
 
 
 def place(word: str) -> list[object]:
-    """Return rank, world size, threads, and the word that was handed over."""
+    """Return rank, world size, the libraries' threads, and the word that was handed over."""
     group = torch.distributed
-    return [group.get_rank(), group.get_world_size(), torch.get_num_threads(), word]
+    threads = {os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")}
+    return [group.get_rank(), group.get_world_size(), *sorted(threads), word]
 
 
 def one_raises() -> None:

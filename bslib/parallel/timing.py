@@ -21,7 +21,7 @@ from bslib import device as devices
 from bslib.data import Task
 from bslib.parallel.torchrun import launch, worker_device
 
-BLOCK_S = 5e-3
+BLOCK_S = 6e-3
 MOST_CALLS = 50
 
 
@@ -143,16 +143,14 @@ def _time_steps(
     together.to(worker_device())
     single = _steps(alone, loaded, local_batch_sizes)
     shared = _steps(DistributedDataParallel(together), loaded, local_batch_sizes)
-    counts = _agreed_counts(single)
+    each_alone, each_together = _agreed_counts(single), _agreed_counts(shared)
     generator = np.random.default_rng(seed)  # the same on every worker
     rows: list[list[Any]] = []
-    for size in local_batch_sizes:
-        shared[size]()
     for each in range(rounds):
         for index in generator.permutation(len(local_batch_sizes)):
             size = local_batch_sizes[index]
-            taken = [_alone(single[size], counts[size]), _together(shared[size], counts[size])]
-            rows += [[size, count, each, taken[place]] for place, count in enumerate((1, workers))]
+            rows.append([size, 1, each, _alone(single[size], each_alone[size])])
+            rows.append([size, workers, each, _together(shared[size], each_together[size])])
     return rows, gradient_bytes
 
 

@@ -61,7 +61,7 @@ def launch(
         folder = Path(name)
         call = [function.__module__, function.__qualname__]
         (folder / "call.json").write_text(json.dumps({"function": call, "arguments": arguments}))
-        env = {**os.environ, "OMP_NUM_THREADS": str(threads), **_import_path()}
+        env = {**os.environ, **_threads(threads), **_import_path()}
         _run(_command(world_size, folder), {**env, **(environment or {})}, timeout_s, folder)
         return [
             json.loads((folder / f"result-{rank}.json").read_text()) for rank in range(world_size)
@@ -80,6 +80,11 @@ def worker_device() -> str:
 def _command(world_size: int, folder: Path) -> list[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"]
     return [*torchrun, f"--nproc-per-node={world_size}", "-m", WORKER, str(folder)]
+
+
+def _threads(count: int) -> dict[str, str]:
+    """Limit every library's threads: one that this process was allowed more would use them."""
+    return {f"{name}_NUM_THREADS": str(count) for name in ("OMP", "MKL", "OPENBLAS")}
 
 
 def _import_path() -> dict[str, str]:
