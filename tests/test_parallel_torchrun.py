@@ -9,8 +9,10 @@ from pathlib import Path
 import parallel_case
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from bslib.parallel import WorkerFailed, launch
+from bslib.parallel.__main__ import main
 from bslib.refusal import Refusal
 
 
@@ -76,3 +78,13 @@ def test_what_workers_cannot_import_is_refused() -> None:
         launch(lambda: None, world_size=2)
     with pytest.raises(Refusal, match="world_size"):
         launch(parallel_case.place, world_size=0)
+
+
+def test_the_command_line_tells_what_sharing_costs() -> None:
+    """A row a local batch size, and the fitted model; what cannot be is one message."""
+    sizes = ["--local-batch-sizes", "1,2,4,8,16,24,32,48", "--rounds", "2"]
+    told = CliRunner().invoke(main, sizes)
+    assert told.exit_code == 0, told.output
+    assert "held out" in told.output
+    assert "CostModel" in told.output
+    assert CliRunner().invoke(main, ["--local-batch-sizes", "1,many"]).exit_code == 1

@@ -12,12 +12,14 @@ PROFILE_VARIABLE = "BSLIB_PROFILE"
 BY_HAND = "by hand"
 
 
-def scope(task: "Task", *, device: str, seeds: int | Sequence[int], **more: Any) -> dict[str, Any]:
+def scope(
+    task: "Task | None", *, device: str, seeds: int | Sequence[int], **more: Any
+) -> dict[str, Any]:
     """Describe an experiment for its verdict.
 
     Args:
         task: the data measured on; its name, model, number of training examples and
-            checksum are kept.
+            checksum are kept. None for an experiment without data.
         device: as in the notebook's parameters; the hardware's name is kept.
         seeds: how many, or which.
         more: anything else that limits the verdict, by name.
@@ -25,13 +27,12 @@ def scope(task: "Task", *, device: str, seeds: int | Sequence[int], **more: Any)
     from bslib import device as devices  # imports torch, which the catalogue does without
 
     count = seeds if isinstance(seeds, int) else len(seeds)
-    return {
-        "task": task.name,
-        "model": task.model,
-        "examples": len(task.train),
+    measured = {
         "device": devices.describe(devices.resolve(device)),
         "profile": os.environ.get(PROFILE_VARIABLE, BY_HAND),
         "seeds": count,
-        "checksum": task.checksum,
-        **more,
     }
+    if task is None:
+        return measured | more
+    learnt = {"task": task.name, "model": task.model, "examples": len(task.train)}
+    return learnt | measured | {"checksum": task.checksum} | more

@@ -12,6 +12,8 @@ AXIS_LABELS = {
     "batch_size": "batch size (examples a step)",
     "local_batch_size": "local batch size (examples a worker and step)",
     "efficiency": "parallel efficiency",
+    "utilisation": "utilisation",
+    "ratio": "time an example, over the powers'",
     "workers": "workers",
     "examples": "examples processed",
     "data_size": "training examples N",
