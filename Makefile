@@ -10,7 +10,7 @@ help:
 	@echo "make test    lint, types, and the tests of the package and of the sources"
 	@echo "make check   the tests of what 'make book' made"
 	@echo "make html    build the published book from the runs recorded under runs/"
-	@echo "make bench   the training engine beside its peers, in an environment of their own"
+	@echo "make bench   the engine beside its peers, the memory law and the noise scale against their bounds"
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
