@@ -8,7 +8,7 @@ import pytest
 
 from bslib.parallel import cost_model
 from bslib.parallel.cost_model import NETWORKS, CostModel, Network
-from bslib.parallel.timing import all_reduce_times, step_times
+from bslib.parallel.timing import measure
 from bslib.refusal import Refusal
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
@@ -80,11 +80,10 @@ def test_too_few_sizes_are_refused() -> None:
 
 def test_real_times_have_a_row_a_block() -> None:
     """Two workers on this machine: every size, one worker and two, in every round."""
-    times = step_times("mnist1d", [4, 8], rounds=3, seed=0, examples=64)
+    times, messages = measure("mnist1d", [4, 8], [4, 4_096], rounds=3, seed=0, examples=64)
     assert len(times) == 2 * 2 * 3
     assert (times["step_time_s"] > 0).all()
     # 40-64-64-10 with biases, in single precision
     assert set(times["gradient_bytes"]) == {4 * (41 * 64 + 65 * 64 + 65 * 10)}
-    messages = all_reduce_times([4, 4_096], rounds=3)
     assert messages.groupby("bytes").size().tolist() == [3, 3]
     assert (messages["seconds"] > 0).all()

@@ -10,6 +10,7 @@ from scipy import stats as distributions
 
 from bslib import throughput
 from bslib.refusal import Refusal
+from bslib.throughput import timing
 
 FIXED, RATE = 2e-3, 5e4  # seconds; examples a second: B_half = 100
 
@@ -180,3 +181,14 @@ def test_knee_and_gains_read_the_measured_medians() -> None:
     expected = (0.5 / (10 / 110)) ** (1 / math.log2(10))
     assert gains["gain_per_doubling"].iloc[0] == pytest.approx(expected)
     assert table["examples_per_s"].iloc[1] == pytest.approx(RATE / 2)
+
+
+def test_medians_are_those_of_each_group() -> None:
+    """A row a group, in order of appearance, each as the median of that group alone."""
+    frame = pd.DataFrame({"way": list("bbaa") * 3, "size": [1, 2] * 6, "y": range(12)})
+    found = timing.medians(frame, "y", by=["way", "size"])
+    assert found[["way", "size"]].to_numpy().tolist() == [["b", 1], ["b", 2], ["a", 1], ["a", 2]]
+    for row in found.to_dict("records"):
+        own = frame[(frame["way"] == row["way"]) & (frame["size"] == row["size"])]
+        alone = timing.median(own["y"])
+        assert (row["y"], row["low"], row["high"]) == (alone.value, alone.low, alone.high)

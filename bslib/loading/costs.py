@@ -104,15 +104,9 @@ def seconds(runs: pd.DataFrame) -> pd.DataFrame:
 
     Columns ``way``, ``batch_size``, ``epoch_s``, ``low``, ``high``.
     """
-    return _medians(runs, "seconds").rename(columns={"seconds": "epoch_s"})
-
-
-def _medians(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    rows = []
-    for (way, size), group in frame.groupby(["way", "batch_size"], sort=False):
-        found = timing.median(group[column].to_numpy(float))
-        rows.append((way, size, found.value, found.low, found.high))
-    return pd.DataFrame(rows, columns=["way", "batch_size", column, "low", "high"])
+    return timing.medians(runs, "seconds", by=["way", "batch_size"]).rename(
+        columns={"seconds": "epoch_s"}
+    )
 
 
 def curves(runs: pd.DataFrame, examples: int) -> pd.DataFrame:
@@ -140,4 +134,5 @@ def bytes_read(runs: pd.DataFrame) -> pd.DataFrame:
     own = runs[runs["way"].isin([IN_PROCESS, WORKERS])]
     told = own[own["way"] == IN_PROCESS].dropna(subset="kernel_bytes")
     told = told.assign(way="the operating system", bytes_read=told["kernel_bytes"])
-    return _medians(pd.concat([own, told]), "bytes_read").rename(columns={"way": "counted by"})
+    found = timing.medians(pd.concat([own, told]), "bytes_read", by=["way", "batch_size"])
+    return found.rename(columns={"way": "counted by"})

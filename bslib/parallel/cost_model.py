@@ -100,8 +100,7 @@ def fit(times: pd.DataFrame, messages: pd.DataFrame, fitted_on: Sequence[int]) -
     """Fit the model to part of the measured step times.
 
     Args:
-        times: of :func:`bslib.parallel.timing.step_times`, of one and of n workers.
-        messages: of :func:`bslib.parallel.timing.all_reduce_times`.
+        times, messages: of :func:`bslib.parallel.timing.measure`.
         fitted_on: the local batch sizes used; the others are held out. One worker's law and
             the two constants of several, ``sharing`` and ``overhead_s`` (least squares in
             relative error, neither below what it can be), are fitted to these alone.

@@ -169,12 +169,12 @@ def _groups(
 def step_table(steps: pd.DataFrame) -> pd.DataFrame:
     """Return step times for a figure: ``local_batch_size``, ``step_time_s``, its ends, ``way``."""
     used = shared_work.fitted_on(steps["local_batch_size"].unique().tolist())
-    rows = []
-    for (workers, size), group in steps.groupby(["world_size", "local_batch_size"]):
-        found = timing.median(group["step_time_s"])
-        way = f"{_words(workers)}, {'fitted' if size in used else 'held out'}"
-        rows.append((size, found.value, found.low, found.high, way))
-    return pd.DataFrame(rows, columns=["local_batch_size", "step_time_s", "low", "high", "way"])
+    found = timing.medians(steps, "step_time_s", by=["world_size", "local_batch_size"])
+    ways = [
+        f"{_words(workers)}, {'fitted' if size in used else 'held out'}"
+        for workers, size in zip(found.pop("world_size"), found["local_batch_size"], strict=True)
+    ]
+    return found.assign(way=ways)
 
 
 def step_curve(model: CostModel, steps: pd.DataFrame) -> pd.DataFrame:

@@ -105,11 +105,8 @@ def _log(ratio: Estimate) -> Estimate:
 
 def efficiency_table(steps: pd.DataFrame) -> pd.DataFrame:
     """Return ``batch_size``, ``efficiency``, ``low``, ``high``, ``way``: medians over rounds."""
-    rows = []
-    for size, group in efficiencies(steps).groupby("batch_size"):
-        found = timing.median(group["efficiency"])
-        rows.append((size, found.value, found.low, found.high, "measured"))
-    return pd.DataFrame(rows, columns=["batch_size", "efficiency", "low", "high", "way"])
+    found = timing.medians(efficiencies(steps), "efficiency", by=["batch_size"])
+    return found.assign(way="measured")
 
 
 def efficiency_curve(steps: pd.DataFrame, messages: pd.DataFrame) -> pd.DataFrame:

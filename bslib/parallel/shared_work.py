@@ -80,13 +80,9 @@ def table(steps: pd.DataFrame, messages: pd.DataFrame) -> pd.DataFrame:
     """
     efficiency = cost_model.efficiencies(steps)
     used = fitted_on(efficiency["local_batch_size"].unique().tolist())
-    rows = []
-    for size, group in efficiency.groupby("local_batch_size"):
-        found = timing.median(group["efficiency"])
-        way = MEASURED if size in used else HELD_OUT
-        rows.append((size, found.value, found.low, found.high, way))
-    columns = ["local_batch_size", "efficiency", "low", "high", "way"]
-    return pd.DataFrame(rows, columns=columns).sort_values("way", kind="stable")
+    found = timing.medians(efficiency, "efficiency", by=["local_batch_size"])
+    way = np.where(found["local_batch_size"].isin(used), MEASURED, HELD_OUT)
+    return found.assign(way=way).sort_values("way", kind="stable")
 
 
 def curve(model: CostModel, steps: pd.DataFrame) -> pd.DataFrame:

@@ -25,65 +25,6 @@ BLOCK_S = 6e-3
 MOST_CALLS = 50
 
 
-def step_times(
-    task: str,
-    local_batch_sizes: Sequence[int],
-    *,
-    world_size: int = 2,
-    rounds: int,
-    seed: int,
-    examples: int | None = None,
-    model: str | None = None,
-    options: Mapping[str, int | str] | None = None,
-    timeout_s: float = 120.0,
-) -> pd.DataFrame:
-    """Time SGD steps of one worker, and of ``world_size`` under DistributedDataParallel.
-
-    Args:
-        task, examples, model, options: by name, as for ``data.load`` and ``models.build``.
-        local_batch_sizes: examples a worker and step.
-        world_size: how many workers, on this machine, one thread each.
-        rounds: timed blocks of each.
-        seed: of weights, and of the order in a round.
-        timeout_s: for all of it.
-
-    Returns:
-        A row a timed block: ``local_batch_size``, ``world_size`` (1 or as given), ``round``,
-        ``step_time_s`` (of the slowest worker), ``gradient_bytes`` (what the workers add up in
-        a step).
-    """
-    rows, gradient_bytes = launch(
-        _time_steps,
-        world_size=world_size,
-        timeout_s=timeout_s,
-        task=task,
-        examples=examples,
-        model=model,
-        options=dict(options or {}),
-        local_batch_sizes=list(local_batch_sizes),
-        rounds=rounds,
-        seed=seed,
-    )[0]
-    return _step_frame(rows, gradient_bytes)
-
-
-def all_reduce_times(
-    sizes: Sequence[int], *, world_size: int = 2, rounds: int, timeout_s: float = 120.0
-) -> pd.DataFrame:
-    """Time the all-reduce of messages of ``sizes`` bytes; a row a timed block.
-
-    Columns ``bytes``, ``world_size``, ``round``, ``seconds``.
-    """
-    rows = launch(
-        _time_all_reduce,
-        world_size=world_size,
-        timeout_s=timeout_s,
-        sizes=list(sizes),
-        rounds=rounds,
-    )[0]
-    return _message_frame(rows)
-
-
 def measure(
     task: str,
     local_batch_sizes: Sequence[int],
@@ -97,7 +38,24 @@ def measure(
     options: Mapping[str, int | str] | None = None,
     timeout_s: float = 240.0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return :func:`step_times` and :func:`all_reduce_times` of workers started once."""
+    """Time SGD steps of one worker and of ``world_size`` under DistributedDataParallel.
+
+    And the all-reduce between them, in the same processes.
+
+    Args:
+        task, examples, model, options: by name, as for ``data.load`` and ``models.build``.
+        local_batch_sizes: examples a worker and step.
+        message_bytes: sizes of the messages that are reduced.
+        world_size: how many workers, on this machine, one thread each.
+        rounds: timed blocks of each.
+        seed: of weights, and of the order in a round.
+        timeout_s: for all of it.
+
+    Returns:
+        Of steps, a row a timed block: ``local_batch_size``, ``world_size`` (1 or as given),
+        ``round``, ``step_time_s`` (of the slowest worker), ``gradient_bytes`` (what the workers
+        add up in a step). Of messages: ``bytes``, ``world_size``, ``round``, ``seconds``.
+    """
     steps = {"local_batch_sizes": list(local_batch_sizes), "rounds": rounds, "seed": seed}
     task_named = {"task": task, "examples": examples, "model": model}
     messages = {"sizes": list(message_bytes), "rounds": rounds}
@@ -108,17 +66,14 @@ def measure(
         steps={**task_named, **steps, "options": dict(options or {})},
         messages=messages,
     )[0]
-    return _step_frame(*timed), _message_frame(sent)
+    columns = ["bytes", "world_size", "round", "seconds"]
+    return _step_frame(*timed), pd.DataFrame(sent, columns=columns)
 
 
 def _step_frame(rows: list[list[Any]], gradient_bytes: int) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["local_batch_size", "world_size", "round", "step_time_s"])
     frame = frame.sort_values(["world_size", "local_batch_size", "round"], ignore_index=True)
     return frame.assign(gradient_bytes=gradient_bytes)
-
-
-def _message_frame(rows: list[list[Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["bytes", "world_size", "round", "seconds"])
 
 
 def _time_both(steps: dict[str, Any], messages: dict[str, Any]) -> list[Any]:

@@ -197,18 +197,7 @@ def full_over_best(
         return refused("no mini-batch below the full batch reached the target", level=level)
     seconds = clocked.pivot(index="seed", columns="batch_size", values="seconds")
     pair = np.log(seconds[examples]), np.log(seconds[medians.idxmin()])
-    return _exp(stats.paired_difference(*pair, level))
-
-
-def _exp(logarithm: Estimate) -> Estimate:
-    """Return e to the power of an estimate, at any level."""
-    if logarithm.value is None:
-        return logarithm
-    value, low, high = np.exp([logarithm.value, logarithm.low, logarithm.high]).tolist()
-    return Estimate(
-        value, low, high, logarithm.level, logarithm.n, logarithm.reason,
-        recompute=lambda other: _exp(logarithm.at(other)),
-    )  # fmt: skip
+    return stats.exponential(stats.paired_difference(*pair, level))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from bslib import data, models, training
 from bslib import device as devices
 from bslib.refusal import Refusal
 from bslib.scaling import crossing, optimum
+from bslib.scaling.protocol import Members
 from bslib.scaling.tuned import evaluation_steps
 
 BEST_EPOCHS = 12  # in which a data size comes to its best
@@ -106,7 +107,7 @@ class Trainings:
         seeds: Sequence[int],
         most_examples: float,
         weight_decays: Sequence[float] = (),
-    ) -> "_Members":
+    ) -> Members:
         """Train what is not known yet, and read the steps to the target; no weight decay."""
         pairs = list(zip(learning_rates, seeds, strict=True))
         size = len(self.draw(seeds[0]).train)
@@ -122,7 +123,7 @@ class Trainings:
             }
             for (rate, seed), curve in zip(pairs, curves, strict=True)
         ]
-        return _Members(pd.DataFrame(rows))
+        return Members(pd.DataFrame(rows))
 
     def _steps(self, curve: pd.DataFrame) -> float:
         """Return the steps to target; missing where untrained networks are there already."""
@@ -170,10 +171,3 @@ class Trainings:
             curve = curves.get_group(member)[["step", METRIC]]
             ended = trained.members["status"][member] == "reached"
             self._curves[batch_size, rate, seed] = curve, 0.0 if ended else epochs
-
-
-@dataclass(frozen=True)
-class _Members:
-    """The members' table alone."""
-
-    members: pd.DataFrame

@@ -18,17 +18,12 @@ from bslib import training
 from bslib.data import Examples, Task, accuracy
 from bslib.refusal import Refusal
 from bslib.scaling import protocol, rules
-from bslib.scaling.protocol import Progress
+from bslib.scaling.protocol import Members, Progress
 
 FIRST_STEP, CHECKPOINTS = 20, 12
 LOSS_EXAMPLES = 4_096  # training examples that the last loss is read from, at most
 GRID_SEEDS = 3
 _FRESH = 1_000  # the reruns' seeds start this far above the grid's
-
-
-@dataclass(frozen=True)
-class _Members:
-    members: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class _Trainer:
         seeds: Sequence[int],
         most_examples: float,
         weight_decays: Sequence[float] = (),
-    ) -> _Members:
+    ) -> Members:
         kept = checkpoint_steps(self.steps)
         trained = training.train(
             self.task,
@@ -60,7 +55,7 @@ class _Trainer:
             checkpoints=kept[:-1],
         )
         rows = [self._row(trained, member) for member in range(len(seeds))]
-        return _Members(pd.DataFrame(rows))
+        return Members(pd.DataFrame(rows))
 
     def _row(self, trained: training.Training, member: int) -> dict[str, float]:
         """Describe a member by its best checkpoint; by none where no loss is finite."""

@@ -20,7 +20,7 @@ from bslib import data, models, training
 from bslib.models import normalization
 from bslib.refusal import Refusal
 from bslib.scaling import protocol, rules
-from bslib.scaling.protocol import Progress
+from bslib.scaling.protocol import Members, Progress
 
 NONE, BATCH, GROUP = "none", "batch norm", "group norm"
 RECALIBRATED, GHOST = "batch norm, recalibrated", "ghost batch norm"
@@ -150,11 +150,6 @@ def measure(
 
 
 @dataclass(frozen=True)
-class _Members:
-    members: pd.DataFrame
-
-
-@dataclass(frozen=True)
 class _Train:
     """Trains one case; see :class:`bslib.scaling.protocol.Train`."""
 
@@ -171,7 +166,7 @@ class _Train:
         seeds: Sequence[int],
         most_examples: float,
         weight_decays: Sequence[float] = (),
-    ) -> _Members:
+    ) -> Members:
         trained = training.train(
             self.task,
             batch_size=batch_size,
@@ -186,7 +181,7 @@ class _Train:
         )
         points = 100 * trained.members["test_accuracy"]
         again = [self._otherwise(trained, *member) for member in enumerate(seeds)]
-        return _Members(
+        return Members(
             trained.members.assign(
                 accuracy=points,
                 recalibrated=[first for first, _ in again],

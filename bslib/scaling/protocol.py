@@ -36,6 +36,13 @@ class Trained(Protocol):
         """A row a member, with columns ``seed``, ``batch_size`` and ``learning_rate``."""
 
 
+@dataclass(frozen=True)
+class Members:
+    """The members' table alone: networks and curves are not kept."""
+
+    members: pd.DataFrame
+
+
 class Train(Protocol):
     """Trains one ensemble; all that batch sizes share is fixed in it."""
 

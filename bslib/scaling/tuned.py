@@ -18,17 +18,10 @@ from bslib import data, models, training
 from bslib import device as devices
 from bslib.refusal import Refusal
 from bslib.scaling import crossing, protocol, rules
-from bslib.scaling.protocol import Progress
+from bslib.scaling.protocol import Members, Progress
 from bslib.training import optimizers
 
 _FRESH = 1_000  # the reruns' seeds start this far above the grid's
-
-
-@dataclass(frozen=True)
-class _Members:
-    """The members' table alone: networks and curves are not kept."""
-
-    members: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class _OnTask:
         seeds: Sequence[int],
         most_examples: float,
         weight_decays: Sequence[float] = (),
-    ) -> _Members:
+    ) -> Members:
         settings = dict(self.settings)
         optimizer = optimizer_at(batch_size, **self.optimizer)
         if weight_decays:
@@ -65,7 +58,7 @@ class _OnTask:
             **settings,
         )
         target = settings.get("target")
-        return _Members(
+        return Members(
             trained.members if target is None else crossing.steps_to_target(trained, target)
         )
 

@@ -3,7 +3,7 @@
 from bslib.stats.by_seed import exponent, exponents, slope_by_seed, slopes_by_seed
 from bslib.stats.estimate import Estimate, exact, refused
 from bslib.stats.fits import Fit, power_law, slope, straight_line
-from bslib.stats.means import geometric_mean, mean, paired_difference
+from bslib.stats.means import exponential, geometric_mean, mean, paired_difference
 from bslib.stats.resampling import bootstrap_t, jackknife, jackknife_of
 from bslib.stats.sums import independent_sum
 from bslib.stats.tables import summarize, table
@@ -14,6 +14,7 @@ __all__ = [
     "bootstrap_t",
     "exact",
     "exponent",
+    "exponential",
     "exponents",
     "geometric_mean",
     "independent_sum",

@@ -37,10 +37,11 @@ def geometric_mean(values: ArrayLike, level: float = 0.95) -> Estimate:
     if bad := int((array <= 0).sum()):
         reason = f"{bad} of {len(array)} values not positive: no logarithm"
         return refused(reason, level=level, n=len(array))
-    return _exponential(mean(np.log(array), level))
+    return exponential(mean(np.log(array), level))
 
 
-def _exponential(logs: Estimate) -> Estimate:
+def exponential(logs: Estimate) -> Estimate:
+    """Return e to the power of an estimate, at any level."""
     if logs.value is None:
         return logs
     with np.errstate(over="ignore"):
@@ -50,7 +51,7 @@ def _exponential(logs: Estimate) -> Estimate:
 
 
 def _exponential_at(logs: Estimate, level: float) -> Estimate:
-    return _exponential(logs.at(level))
+    return exponential(logs.at(level))
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Estimate:

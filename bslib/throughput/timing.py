@@ -120,6 +120,18 @@ def _rank(n: int, level: float) -> int:
     return int(np.sum(below <= (1 - level) / 2))
 
 
+def medians(frame: pd.DataFrame, y: str, *, by: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+    """Return :func:`median` of a column in each group: columns ``by``, ``y``, ``low``, ``high``.
+
+    A row a group, in order of appearance.
+    """
+    rows = []
+    for names, group in frame.groupby(list(by), sort=False):
+        found = median(group[y].to_numpy(float), level)
+        rows.append((*names, found.value, found.low, found.high))
+    return pd.DataFrame(rows, columns=[*by, y, "low", "high"])
+
+
 def summary(times: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Return a row a batch size: the median step time, the throughput, and their intervals.
 
