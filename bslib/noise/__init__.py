@@ -22,7 +22,7 @@ from bslib.noise.loss_curve import (
 )
 from bslib.noise.mean_of_ratios import mean_of_ratios
 from bslib.noise.micro_batches import MicroBatches, flat_gradient, layer_sizes
-from bslib.noise.noise_meter import NoiseScale, measure_noise_scale
+from bslib.noise.noise_meter import NoiseScale, measure_noise_scale, sample_noise_scale
 from bslib.noise.noise_scale import Moments, noise_scale, of_gram, pooled, two_batch
 from bslib.noise.preconditioned import adam_metric
 from bslib.noise.sketch import CountSketch
@@ -57,6 +57,7 @@ __all__ = [
     "predicted_variance",
     "rates",
     "roughness",
+    "sample_noise_scale",
     "sampling_sd",
     "two_batch",
     "variance_at",

@@ -1,6 +1,6 @@
 """Measuring the gradient noise scale of a model and its data, at frozen weights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,8 @@ from bslib.noise.noise_scale import noise_scale, together
 from bslib.refusal import Refusal
 from bslib.stats import Estimate
 from bslib.training import Progress
+
+Gradient = Callable[[Tensor], Tensor]
 
 FIRST_LOOK, FEWEST, MOST = 16, 3, 128  # micro-batches
 
@@ -96,22 +98,68 @@ def measure_noise_scale(
     Raises:
         Refusal: batch normalisation, or a budget of fewer than three micro-batches.
     """
-    limit = len(examples) if budget is None else budget
-    limit = limit if replacement else min(limit, len(examples))
+    ghost = _ghost_batch_size(module, micro_batch_size, batch_norm)
+    return sample_noise_scale(
+        _gradient(module, examples, loss, generator),
+        len(examples),
+        layers=layer_sizes(module),
+        ghost_batch_size=ghost,
+        generator=generator,
+        micro_batch_size=micro_batch_size,
+        relative_width=relative_width,
+        budget=budget,
+        replacement=replacement,
+        metric=metric,
+        sketch_width=sketch_width,
+        level=level,
+        progress=progress,
+    )
+
+
+def sample_noise_scale(
+    gradient: Gradient,
+    examples: int,
+    *,
+    generator: torch.Generator,
+    layers: Mapping[str, int] | None = None,
+    ghost_batch_size: int | None = None,
+    micro_batch_size: int = 16,
+    relative_width: float = 0.5,
+    budget: int | None = None,
+    replacement: bool = False,
+    population: int | None = None,
+    metric: Tensor | None = None,
+    sketch_width: int | None = None,
+    level: float = 0.95,
+    progress: Progress = lambda done, total: None,
+) -> NoiseScale:
+    """Do the same for any function that gives a micro-batch's gradient.
+
+    Args:
+        gradient: takes the rows (m,) of a micro-batch; gives its mean loss's gradient (d,).
+        examples: how many rows there are to draw from.
+        layers: of :class:`bslib.noise.MicroBatches`.
+        ghost_batch_size: of :class:`NoiseScale`.
+        population: how many examples the rows are themselves a random part of; by default
+            they are all.
+
+    The other arguments, cost and errors are those of :func:`measure_noise_scale`.
+    """
+    limit = examples if budget is None else budget
+    limit = limit if replacement else min(limit, examples)
     if limit < FEWEST * micro_batch_size:
         asked = f"{limit:,} examples hold fewer than {FEWEST} micro-batches of {micro_batch_size}"
         raise Refusal(f"{asked}; take smaller micro-batches or more examples")
-    ghost = _ghost_batch_size(module, micro_batch_size, batch_norm)
     collector = MicroBatches(
         micro_batch_size,
-        layers=layer_sizes(module),
+        layers=layers,
         metric=metric,
         sketch_width=sketch_width,
         seed=int(torch.randint(2**31, (), generator=generator)),
-        population=None if replacement else len(examples),
+        population=None if replacement else population or examples,
     )
     batches = _batches(examples, micro_batch_size, limit, replacement, generator)
-    gradients = _gradients(module, loss, batches, generator)
+    gradients = map(gradient, batches)
     taken, look_at = 0, FIRST_LOOK * micro_batch_size
     while True:
         while (next_taken := taken + collector.micro_batch_size) <= min(look_at, limit):
@@ -120,7 +168,7 @@ def measure_noise_scale(
             progress(taken, limit)
             if len(collector) == MOST and sketch_width is None:
                 collector.halve()
-        found = _reading(collector, taken, micro_batch_size, ghost, level)
+        found = _reading(collector, taken, micro_batch_size, ghost_batch_size, level)
         if found.relative_width() <= relative_width or next_taken > limit:
             progress(limit, limit)
             return found
@@ -151,30 +199,33 @@ def _ghost_batch_size(module: nn.Module, micro_batch_size: int, batch_norm: str)
 
 
 def _batches(
-    examples: Examples, size: int, limit: int, replacement: bool, generator: torch.Generator
-) -> Iterator[Examples]:
-    count = len(examples)
+    count: int, size: int, limit: int, replacement: bool, generator: torch.Generator
+) -> Iterator[Tensor]:
     order = torch.empty(0) if replacement else torch.randperm(count, generator=generator)
     for start in range(0, limit - size + 1, size):
-        rows = order[start : start + size]
         if replacement:
-            rows = torch.randint(count, (size,), generator=generator)
-        yield examples.subset(rows)
+            yield torch.randint(count, (size,), generator=generator)
+        else:
+            yield order[start : start + size]
 
 
-def _gradients(
-    module: nn.Module, loss: Loss, batches: Iterator[Examples], generator: torch.Generator
-) -> Iterator[Tensor]:
-    """Yield the gradient (d,) of each micro-batch's mean loss, touching no buffer of the module."""
+def _gradient(
+    module: nn.Module, examples: Examples, loss: Loss, generator: torch.Generator
+) -> Gradient:
+    """Return the gradient of a micro-batch's mean loss, touching no buffer of the module."""
     parameters = [each for each in module.parameters() if each.requires_grad]
-    for batch in batches:
+
+    def gradient(rows: Tensor) -> Tensor:
+        batch = examples.subset(rows)
         buffers = {name: each.clone() for name, each in module.named_buffers()}
         seed = int(torch.randint(2**31, (), generator=generator))
         with device.borrowed_generators(batch.inputs.device, seed):
             outputs = functional_call(module, buffers, (batch.inputs,))
             mean = loss(outputs, batch.targets).mean()
             parts = torch.autograd.grad(mean, parameters, materialize_grads=True)
-        yield torch.cat([each.flatten() for each in parts])
+        return torch.cat([each.flatten() for each in parts])
+
+    return gradient
 
 
 def _mean(gradients: Iterator[Tensor], count: int) -> Tensor:

@@ -1,0 +1,282 @@
+"""Advising, third measurement: the gradient noise scale along a short training."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bslib import device as devices
+from bslib.advise.problem import Optimizer
+from bslib.advise.subject import Subject
+from bslib.noise import NoiseScale, adam_metric, sample_noise_scale
+from bslib.refusal import Refusal
+from bslib.stats import Estimate, power_law, refused
+from bslib.stats.samples import t_quantile
+
+Clock = Callable[[], float]
+
+DEFAULT_BATCH = 32
+MICRO_BATCH = 16
+FEWEST_MICRO_BATCHES = 16
+# The training ends after so many passes over the data: later it is about what it has memorised.
+MOST_PASSES = 10
+# Steps between one look at the noise and the next grow by this factor.
+SPACING = 2.0
+FIRST_LOOK = 4
+# Above so many parameters a micro-batch's gradient is kept as a sketch.
+KEPT_WHOLE, SKETCH = 1_000_000, 4_096
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise scale along the training, and the critical batch size that it stands for.
+
+    Attributes:
+        critical_batch_size: of the path, see :func:`critical`; in examples.
+        growth: exponent of the noise scale in the number of steps taken.
+        path: a row a look: ``step``, ``examples`` trained on, ``loss`` of the last batches,
+            ``noise_scale``, ``low``, ``high``, ``sampled`` (examples behind it).
+        batch_size, learning_rate, optimizer: of the training; the last in words.
+        metric: "Adam's" where coordinates are weighted as its second moments do, else
+            "Euclidean".
+        micro_batch_size: examples in one gradient.
+        ghost_batch_size: over how many examples batch normalisation took its statistics.
+        examples: how many were processed, in training and looking.
+    """
+
+    critical_batch_size: Estimate
+    growth: Estimate
+    path: pd.DataFrame = field(compare=False)
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    metric: str
+    micro_batch_size: int
+    ghost_batch_size: int | None
+    examples: int
+
+
+@dataclass(eq=False)
+class _Training:
+    """A training of a copy, one batch after another, from the examples held."""
+
+    subject: Subject
+    batch_size: int
+    generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        self.module, self.optimizer = self.subject.trainee()
+        self.step, self.examples = 0, 0
+        self.recent: list[Tensor] = []
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def advance(self) -> None:
+        """Take a step."""
+        if len(self._order) < self.batch_size:
+            self._order = torch.randperm(self.subject.held, generator=self.generator)
+        rows, self._order = self._order[: self.batch_size], self._order[self.batch_size :]
+        self.optimizer.zero_grad()
+        loss = self.subject.problem.loss(self.module, self.subject.batch(rows))
+        loss.backward()
+        self.optimizer.step()
+        self.recent = [*self.recent[-31:], loss.detach()]
+        self.step += 1
+        self.examples += self.batch_size
+
+    def loss(self) -> float:
+        """Return the mean of the last batches' losses."""
+        return float(torch.stack(self.recent).mean())
+
+    def gradient(self, rows: Tensor) -> Tensor:
+        """Return the gradient (d,) of a micro-batch; the module's buffers are put back."""
+        trained = [each for each in self.module.parameters() if each.requires_grad]
+        before = [(each, each.clone()) for each in self.module.buffers()]
+        loss = self.subject.problem.loss(self.module, self.subject.batch(rows))
+        parts = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+        for buffer, value in before:
+            buffer.copy_(value)
+        return torch.cat([each.flatten() for each in parts])
+
+
+def measure(
+    subject: Subject,
+    *,
+    most: int,
+    step_time_s: Callable[[int], float],
+    budget_s: float,
+    generator: torch.Generator,
+    clock: Clock = time.perf_counter,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Noise:
+    """Train a copy for a while, and look at the noise after 4, 8, 16 ... steps.
+
+    As much time goes into looking as into training. A look draws fresh examples at frozen
+    weights until its interval is no longer than half its value, or its share is used up.
+
+    Args:
+        most: examples of a step at most, by memory.
+        step_time_s: what a step takes; sizes what a look may cost.
+        budget_s: the training ends after so long, or after ten passes over the data.
+        generator: a CPU generator; draws batches and micro-batches.
+
+    Raises:
+        Refusal: too little data or time for a single look, or the training diverges at once.
+    """
+    batch_size = min(subject.problem.batch_size or DEFAULT_BATCH, subject.held // 2, most)
+    micro = _micro_batch_size(subject, batch_size, step_time_s, budget_s)
+    training = _Training(subject, batch_size, generator)
+    looks: list[tuple[int, int, float, NoiseScale]] = []
+    start, next_look, sampled = clock(), FIRST_LOOK, 0
+    last = MOST_PASSES * subject.size
+    metric = "Euclidean"
+    while training.examples < last and clock() - start < budget_s:
+        training.advance()
+        if training.step < next_look:
+            continue
+        next_look = math.ceil(next_look * SPACING)
+        if not math.isfinite(training.loss()):
+            break
+        weights = _metric(training.module, training.optimizer)
+        metric = "Euclidean" if weights is None else "Adam's"
+        left = budget_s - (clock() - start)
+        afford = int(left / 2 / step_time_s(micro)) * micro
+        fewest = FEWEST_MICRO_BATCHES * micro
+        budget = min(max(training.examples, fewest), max(afford, fewest), subject.held)
+        found = sample_noise_scale(
+            training.gradient, subject.held,
+            ghost_batch_size=micro if subject.normalises_over_batch else None,
+            generator=generator, micro_batch_size=micro, budget=budget,
+            population=subject.size, metric=weights, sketch_width=_sketch(training.module),
+        )  # fmt: skip
+        sampled += found.examples
+        looks.append((training.step, training.examples, training.loss(), found))
+        done = max((clock() - start) / budget_s, training.examples / last)
+        progress(min(int(100 * done), 99), 100)
+    devices.synchronize(subject.device)
+    progress(100, 100)
+    if not looks:
+        raise Refusal("the training ended, or diverged, before the noise was looked at once")
+    path = _table(looks)
+    rate = float(training.optimizer.param_groups[0]["lr"])
+    return Noise(
+        critical(path, batch_size),
+        growth(path),
+        path.drop(columns=["inverse", "inverse_error"]),
+        batch_size,
+        rate,
+        _words(subject, training.optimizer),
+        metric,
+        micro,
+        micro if subject.normalises_over_batch else None,
+        training.examples + sampled,
+    )
+
+
+def _micro_batch_size(
+    subject: Subject, batch_size: int, step_time_s: Callable[[int], float], budget_s: float
+) -> int:
+    """Return 16, or less where data or time do not allow sixteen of them; the batch's own size
+    where batch normalisation joins examples."""
+    wanted = batch_size if subject.normalises_over_batch else MICRO_BATCH
+    size = min(wanted, max(subject.smallest, subject.held // FEWEST_MICRO_BATCHES))
+    while size > subject.smallest and FEWEST_MICRO_BATCHES * step_time_s(size) > budget_s / 4:
+        size //= 2
+    return max(size, subject.smallest)
+
+
+def _metric(module: nn.Module, optimizer: Optimizer) -> Tensor | None:
+    try:
+        return adam_metric(module, optimizer)
+    except Refusal:
+        return None
+
+
+def _sketch(module: nn.Module) -> int | None:
+    count = sum(each.numel() for each in module.parameters() if each.requires_grad)
+    return SKETCH if count > KEPT_WHOLE else None
+
+
+def _words(subject: Subject, optimizer: Optimizer) -> str:
+    name = type(optimizer).__name__
+    return name if subject.problem.optimizer is not None else f"{name} (none was given)"
+
+
+def _table(looks: list[tuple[int, int, float, NoiseScale]]) -> pd.DataFrame:
+    rows = []
+    for step, examples, loss, found in looks:
+        scale = found.estimate
+        inverse = found.signal / found.trace if found.trace > 0 else math.nan
+        quantile = t_quantile(scale.level, max(1, found.estimate.n - 1))
+        error = (1 / scale.low - inverse) / quantile if scale.low > 0 else math.nan
+        rows.append(
+            {
+                "step": step,
+                "examples": examples,
+                "loss": loss,
+                "noise_scale": math.inf if scale.value is None else scale.value,
+                "low": max(scale.low, 0.0),
+                "high": scale.high,
+                "sampled": found.examples,
+                "inverse": inverse,
+                "inverse_error": error,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def critical(path: pd.DataFrame, batch_size: int, level: float = 0.95) -> Estimate:
+    """Estimate the critical batch size of a training from its noise scale along the way.
+
+    A step of batch B advances as far as 1 / (1 + B_i / B) of a noiseless one (McCandlish et al.
+    2018, equation 2.7). Summed over n_i steps at noise B_i, the ratio of the examples to the
+    steps that the same way takes at the two ends (their equation 2.11, B_crit = E_min / S_min) is
+
+        1 / B_crit = sum_i w_i / B_i / sum_i w_i,    w_i = n_i / (1 + B / B_i),
+
+    a mean of 1 / B_i, which is close to normal where B_i is not. Each look's error is its
+    jackknife's; looks are independent. Where the sum is not told from zero the upper end is
+    infinite.
+
+    Args:
+        path: of a training at ``batch_size``: ``step``, ``inverse`` (1 / B_i), ``inverse_error``.
+    """
+    known = path[np.isfinite(path["inverse"]) & np.isfinite(path["inverse_error"])]
+    if known.empty:
+        return refused("the gradients told no noise from signal", level=level)
+    steps = np.diff(np.concatenate([[0.0], known["step"].to_numpy(float)]))
+    inverse, error = known["inverse"].to_numpy(float), known["inverse_error"].to_numpy(float)
+    value = _mean_inverse(inverse, steps, batch_size)
+    nudges = [_mean_inverse(inverse + each, steps, batch_size) - value for each in np.diag(error)]
+    half = t_quantile(level, 15) * float(np.linalg.norm(nudges))
+    low, high = value - half, value + half
+    if high <= 0:
+        return refused("the signal comes out negative beyond its error", level=level)
+    return Estimate(
+        1 / value if value > 0 else math.inf,
+        1 / high,
+        1 / low if low > 0 else math.inf,
+        level,
+        len(known),
+        "" if low > 0 else "the signal is not told from zero",
+    )
+
+
+def _mean_inverse(
+    inverse: NDArray[np.float64], steps: NDArray[np.float64], batch_size: int
+) -> float:
+    weights = steps / (1 + batch_size * np.clip(inverse, 0.0, None))
+    return float((weights * inverse).sum() / weights.sum())
+
+
+def growth(path: pd.DataFrame) -> Estimate:
+    """Estimate the exponent of the noise scale in the number of steps."""
+    known = path[np.isfinite(path["noise_scale"])]
+    if len(known) < 4:
+        return refused("too few looks at the noise to tell how it grows")
+    return power_law(known["step"].to_numpy(float), known["noise_scale"].to_numpy(float)).slope
