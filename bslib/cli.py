@@ -1,4 +1,4 @@
-"""The command line: ``bslib run | build | book | claims | data | verify``.
+"""The command line: ``bslib run | build | book | claims | audit | data | verify | pack | unpack``.
 
 Heavy modules are imported by the commands that need them, so that help comes at once. Bad input
 is one message on standard error and exit status 2; a notebook that failed, or a folder that does
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 PROFILES = click.Choice(["quick", "full"])
 FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+POSITIVE = click.FloatRange(0, min_open=True)
 
 
 class _Refused(click.ClickException):
@@ -157,6 +159,39 @@ def _tell_stability(run_dir: Path, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("sweep", type=click.Path(path_type=Path), metavar="SWEEP.csv")
+@click.option("--json", "json_file", type=FILE, help="Write the audit there, as JSON.")
+@click.option("--metric", metavar="COLUMN", help="Compare batch sizes by this column.")
+@click.option("--maximise/--minimise", default=None, help="Where its name does not tell.")
+@click.option(
+    "--where",
+    nargs=2,
+    multiple=True,
+    metavar="COLUMN VALUE",
+    help="Only rows that have it, such as: --where optimizer sgd.",
+)
+def audit(
+    sweep: Path,
+    json_file: Path | None,
+    metric: str | None,
+    maximise: bool | None,
+    where: tuple[tuple[str, str], ...],
+) -> None:
+    """Say what a table of your own runs can and cannot support.
+
+    SWEEP.csv has a row a training: batch_size, learning_rate, steps or epochs, a metric such as
+    validation_accuracy, seed; and, where there are, weight_decay, data_size, steps_to_target,
+    seconds, optimizer. Other common names are understood, and told.
+    """
+    from bslib import audit as auditing
+
+    found = auditing.audit(sweep, metric=metric, maximise=maximise, where=where)
+    if json_file is not None:
+        json_file.write_text(found.dumps() + "\n", encoding="utf-8")
+    click.echo(found)
+
+
+@commands.command()
 @click.argument("task", required=False)
 @click.option("--to", type=FOLDER, help="Copy the files there, for BSLIB_DATA elsewhere.")
 def data(task: str | None, to: Path | None) -> None:
@@ -177,6 +212,41 @@ def data(task: str | None, to: Path | None) -> None:
             copied = tasks.copy(name, to)
             where = str(copied) if copied else "nothing to copy: it needs no files"
         _table([(name, where)])
+
+
+@commands.command()
+@click.argument("target")
+@click.option("--data", "task", metavar="TASK", help="Images for a torchvision model.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(5),
+    default=40,
+    show_default=True,
+    help="Seconds from command to report.",
+)
+@click.option("--json", "json_file", type=FILE, help="Write the advice there, as JSON.")
+@click.option("--html", "html_file", type=FILE, help="Write the report there, as one page.")
+@click.option("--memory-gb", type=POSITIVE, help="That tensors may take; default: what is there.")
+@click.option("--model", help="For a task: another of the book's models than its own.")
+@click.option("--optimizer", help="For a task or torchvision: sgd, momentum, adam or adamw.")
+@click.option("--learning-rate", type=POSITIVE, help="The one in use.")
+@click.option("--batch-size", type=click.IntRange(1), help="What that rate was found at.")
+@click.option("--world-size", type=click.IntRange(1), default=1, help="Devices sharing a step.")
+@click.option("--bandwidth", type=POSITIVE, help="Between devices, in gigabytes a second.")
+@click.option("--latency", type=POSITIVE, help="Of a message between devices, in microseconds.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def advise(target: str, **options: Any) -> None:
+    """Say which batch size to use for a model, how sure that is, and why.
+
+    TARGET is package.module:function, which returns a bslib.advise.Problem; or one of the book's
+    tasks (see "bslib data"); or a classifier of torchvision by name, without --data for memory
+    and throughput alone. Devices whose network is not told are taken to be on this machine, and
+    it is measured.
+    """
+    from bslib.advise import command
+
+    click.echo(command.run(target, **options))
 
 
 @commands.command()
@@ -201,6 +271,44 @@ def verify(run_dir: Path, complete: bool) -> None:
     _table((kind, line) for kind, lines in kinds.items() for line in lines)
     click.echo(f"{found.ok} notebooks as recorded, {len(found.stale)} of them stale")
     sys.exit(1 if found.broken or missing else 0)
+
+
+@commands.command()
+@click.argument("run_dir", type=FOLDER)
+@click.option("--to", type=FOLDER, required=True, help="An empty or new folder for the parts.")
+@click.option(
+    "--limit",
+    type=click.FloatRange(0.1),
+    default=16,
+    show_default=True,
+    help="Megabytes that every part stays below.",
+)
+@click.option("--cache", is_flag=True, help="Shared sweeps too, for a run that goes on elsewhere.")
+def pack(run_dir: Path, to: Path, limit: float, cache: bool) -> None:
+    """Write a run as archive parts, to carry it to another machine."""
+    from bslib.book import carrying
+    from bslib.book.run_folder import RunFolder
+
+    limit_bytes = int(limit * 1_000_000)
+    for path in carrying.pack(RunFolder(run_dir), to, limit_bytes=limit_bytes, cache=cache):
+        click.echo(path)
+
+
+@commands.command()
+@click.argument("parts", nargs=-1, required=True, type=FOLDER, metavar="PART...")
+@click.option("--to", type=FOLDER, required=True, help="Run folder: new, or of the same profile.")
+def unpack(parts: tuple[Path, ...], to: Path) -> None:
+    """Put a packed run into a run folder; in one that holds a run, notebook by notebook.
+
+    All parts of one pack, in any order. What the pack lists as ok replaces, the rest stays.
+    """
+    from bslib.book import carrying
+    from bslib.book.run_folder import RunFolder
+
+    record = carrying.unpack(parts, RunFolder(to))
+    ok = sum(entry.status == "ok" for entry in record.notebooks.values())
+    click.echo(f"{ok} notebooks of the {record.profile} profile, from {record.device}", err=True)
+    click.echo(to)
 
 
 def _execute(

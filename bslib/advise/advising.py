@@ -10,7 +10,7 @@ from bslib.advise import memory, noise, throughput
 from bslib.advise.advice import Advice, Asked
 from bslib.advise.conclude import Measured, conclude
 from bslib.advise.problem import Problem, kept_generators
-from bslib.advise.subject import prepare
+from bslib.advise.subject import MOST_EXAMPLES, prepare
 from bslib.parallel.cost_model import Network
 from bslib.refusal import Refusal
 
@@ -21,6 +21,8 @@ LOADING, MEMORY, THROUGHPUT, NOISE = "examples", "memory", "throughput", "noise"
 BUDGET_S = 30.0
 # Shares of the budget; the noise has what is left when the others are done.
 LOADING_SHARE, THROUGHPUT_SHARE, PROBING_SHARE = 0.1, 0.25, 0.15
+# Enough to gather batches from, where their values do not matter.
+FEW_EXAMPLES = 64
 # Kept for putting the report together.
 REPORT_S = 1.0
 
@@ -102,7 +104,12 @@ def _measure(
     generator = torch.Generator().manual_seed(seed)
     progress(LOADING, 0, 1)
     subject = prepare(
-        problem, device, generator=generator, patience_s=LOADING_SHARE * budget_s, clock=clock
+        problem,
+        device,
+        generator=generator,
+        patience_s=LOADING_SHARE * budget_s,
+        most=MOST_EXAMPLES if with_noise else FEW_EXAMPLES,
+        clock=clock,
     )
     progress(MEMORY, 0, 1)
     told, law = memory.predict(subject, memory_bytes)

@@ -148,7 +148,7 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
             )
     if asked.world_size > 1:
         said.append("the network: its latency and bandwidth are taken as given")
-    if subject.load_s > 0:
+    if subject.load_s > 0 and asked.examples is not None:
         rate_needed = subject.load_s / measured.throughput.example_time_s
         said.append(
             f"loading while training: one process reads an example in {subject.load_s * 1e3:.3g} "

@@ -79,6 +79,7 @@ def prepare(
     *,
     generator: torch.Generator,
     patience_s: float,
+    most: int = MOST_EXAMPLES,
     clock: Callable[[], float] = time.monotonic,
 ) -> Subject:
     """Copy the model, load examples, and take a first step: bad input is refused here.
@@ -86,13 +87,15 @@ def prepare(
     Args:
         generator: a CPU generator; draws which examples are held.
         patience_s: loading ends after so long, with what is there.
+        most: examples held at most.
 
     Raises:
         Refusal: what the target gave cannot be trained: it cannot be copied or collated, the
             loss is not a finite scalar with a gradient, or one example is too large.
     """
     module = _copied(problem.model, device)
-    examples, held, load_s = _loaded(problem.dataset, generator, patience_s, clock)
+    order = _drawn(len(problem.dataset), most, generator)
+    examples, held, load_s = _loaded(problem.dataset, order, patience_s, clock)
     on_device = apply(lambda tensor: tensor.to(device), examples)
     subject = Subject(problem, module, on_device, held, load_s, smallest=1)
     smallest = _first_step(subject)
@@ -106,11 +109,18 @@ def _copied(model: nn.Module, device: torch.device) -> nn.Module:
         raise Refusal(f"the model cannot be copied to {device}: {_told(error)}") from error
 
 
+def _drawn(size: int, most: int, generator: torch.Generator) -> Tensor:
+    """Return up to ``most`` different rows of ``size``, in random order."""
+    if size <= 16 * most:
+        return torch.randperm(size, generator=generator)[:most]
+    rows = torch.randint(size, (most,), generator=generator).unique()  # a few are drawn twice
+    return rows[torch.randperm(len(rows), generator=generator)]
+
+
 def _loaded(
-    dataset: Any, generator: torch.Generator, patience_s: float, clock: Callable[[], float]
+    dataset: Any, order: Tensor, patience_s: float, clock: Callable[[], float]
 ) -> tuple[Any, int, float]:
     """Return collated examples, how many, and the seconds that one took."""
-    order = torch.randperm(len(dataset), generator=generator)[:MOST_EXAMPLES]
     if isinstance(dataset, TensorDataset):
         row = sum(each[:1].nbytes for each in dataset.tensors)
         rows = order[: max(2, MOST_BYTES // max(row, 1))]

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,15 +15,14 @@ from bslib.advise.subject import Subject
 from bslib.memory import TrainingStep
 from bslib.refusal import Refusal
 from bslib.stats import Estimate
-from bslib.throughput import StepTimeLaw, calls_for, fit_law, knee, step_times
+from bslib.throughput import StepTimeLaw, fit_law, knee, step_times
 
 # Sizes are tried until one is so many times the half batch size guessed so far.
 REACH = 6.0
 MOST_EXAMPLES = 2**20
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 12
-BLOCK_S = {"cpu": 2e-3, "cuda": 2e-2}
-# Share of the time that trying sizes out may take; the rest is for timing them in turn.
-TRYING = 0.3
+TRIALS, FEWEST_ROUNDS, MOST_ROUNDS, FEWEST_SIZES = 3, 3, 12, 4
+# Seconds of a timed block, and steps in it at most.
+BLOCK_S, MOST_CALLS = {"cpu": 2e-3, "cuda": 2e-2}, 1_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def measure(
 
     Args:
         most: no size above it is tried.
-        budget_s: rounds end after so long; there are at least three.
+        budget_s: there are as many rounds as fit into it, twelve at most; at least one.
     """
     step = subject.step()
     module = copy.deepcopy(step.module)
@@ -100,18 +99,17 @@ def measure(
         devices.synchronize(subject.device)
 
     most = min(most, MOST_EXAMPLES)
-    tried = _tried(at, subject.smallest, most, TRYING * budget_s, clock, synchronize)
+    tried = _tried(at, subject.smallest, most, budget_s, clock, synchronize)
     steps = {size: at(size) for size in _between(subject.smallest, max(tried), most)}
-    block_s = min(BLOCK_S[kind], budget_s / 500)
-    calls = calls_for(steps, block_s=block_s, clock=clock, synchronize=synchronize)
+    calls = _calls(steps, tried, BLOCK_S[kind])
     a_round = _round_s(tried, calls)
     left = budget_s - (clock() - start)
-    rounds = int(np.clip(left / a_round, FEWEST_ROUNDS, MOST_ROUNDS))
+    rounds = int(np.clip(left / a_round, 1, MOST_ROUNDS))
     times = step_times(
         steps, rounds=rounds, warm_up=0, calls=calls, seed=seed, clock=clock,
         synchronize=synchronize, progress=progress,
     )  # fmt: skip
-    taken = sum(size * (calls[size] + 1) * rounds + 2 * size for size in steps) + sum(tried) * 3
+    taken = rounds * sum(size * (calls[size] + 1) for size in steps) + TRIALS * sum(tried)
     law = fit_law(times)
     return Throughput(law, _half(law), knee(times), times, taken)
 
@@ -124,40 +122,56 @@ def _tried(
     clock: Callable[[], float],
     synchronize: Callable[[], object],
 ) -> dict[int, float]:
-    """Try sizes a factor of four apart; return roughly what a step of each takes."""
+    """Try sizes a factor of four apart; return roughly what a step of each takes.
+
+    Until throughput hardly grows, or until the next size, timed in ``FEWEST_ROUNDS`` rounds
+    later on, would take more than is left of the time.
+    """
     taken: dict[int, float] = {}
     size, highest, start = smallest, 0.0, clock()
     while True:
         taken[size] = _rough(at(size), clock, synchronize)
         highest = max(highest, size / taken[size])
         half = taken[smallest] * highest
-        slow = clock() - start + 12 * taken[size] > patience_s
-        if size >= min(REACH * half, most) or (slow and size >= 8 * smallest):
+        left = patience_s - (clock() - start)
+        # four times the time now, and then twice in each round; smaller sizes take a third more
+        slow = 4 * taken[size] * (TRIALS + 2.7 * FEWEST_ROUNDS) > left
+        if size >= min(REACH * half, most) or (slow and size >= min(4 * smallest, most)):
             return taken
         size = min(4 * size, most)
 
 
 def _rough(step: _Steps, clock: Callable[[], float], synchronize: Callable[[], object]) -> float:
+    """Return the shorter of two steps, after one that is not timed."""
     step()
-    fewest = np.inf
-    for _ in range(2):
+    seconds = []
+    for _ in range(TRIALS - 1):
         synchronize()
         start = clock()
         step()
         synchronize()
-        fewest = min(fewest, clock() - start)
-    return float(fewest)
+        seconds.append(clock() - start)
+    return max(min(seconds), 1e-9)
+
+
+def _calls(steps: Collection[int], tried: dict[int, float], block_s: float) -> dict[int, int]:
+    """Return how many steps of each size fill a timed block."""
+    expected = np.interp(list(steps), list(tried), list(tried.values()))
+    counts = np.clip(np.ceil(block_s / expected), 1, MOST_CALLS)
+    return {size: int(count) for size, count in zip(steps, counts, strict=True)}
 
 
 def _between(smallest: int, largest: int, most: int) -> list[int]:
-    """Return four sizes or more: powers of two where there are enough of them."""
+    """Return the powers of two, or where they are few, four sizes in equal steps."""
     powers = {smallest * 2**power for power in range(int(np.log2(largest / smallest)) + 1)}
-    sizes = powers | {min(largest, most)}
-    if len(sizes) < 4:
-        sizes |= {int(size) for size in np.linspace(smallest, most, 4)}
-    if len(sizes) < 4:
+    sizes = powers | {largest}
+    if len(sizes) < FEWEST_SIZES:
+        enough = min(max(largest, smallest + FEWEST_SIZES - 1), most)
+        sizes = {int(size) for size in np.linspace(smallest, enough, FEWEST_SIZES)}
+    if len(sizes) < FEWEST_SIZES:
         raise Refusal(
-            f"step times need four batch sizes, and between {smallest} and {most} there are none"
+            f"step times need {FEWEST_SIZES} batch sizes, and from {smallest} to {most:,} there "
+            f"are {len(sizes)}: take more data, or a smaller model"
         )
     return sorted(sizes)
 

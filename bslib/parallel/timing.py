@@ -66,8 +66,22 @@ def measure(
         steps={**task_named, **steps, "options": dict(options or {})},
         messages=messages,
     )[0]
-    columns = ["bytes", "world_size", "round", "seconds"]
-    return _step_frame(*timed), pd.DataFrame(sent, columns=columns)
+    return _step_frame(*timed), _message_frame(sent)
+
+
+def measure_messages(
+    message_bytes: Sequence[int], *, world_size: int, rounds: int = 5, timeout_s: float = 120.0
+) -> pd.DataFrame:
+    """Time the all-reduce alone, between workers of this machine: the second of both tables."""
+    sizes = list(message_bytes)
+    rows = launch(
+        _time_all_reduce, world_size=world_size, timeout_s=timeout_s, sizes=sizes, rounds=rounds
+    )[0]
+    return _message_frame(rows)
+
+
+def _message_frame(rows: list[list[Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["bytes", "world_size", "round", "seconds"])
 
 
 def _step_frame(rows: list[list[Any]], gradient_bytes: int) -> pd.DataFrame:
