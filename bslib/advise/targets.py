@@ -32,6 +32,8 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 # What classifiers of torchvision were made for: images a side and classes of ImageNet.
 SIDE, CLASSES = 224, 1_000
+# Models that would draw initial weights slowly, and warn of it.
+QUICKLY = {name: {"init_weights": False} for name in ("googlenet", "inception_v3")}
 MADE_UP = 2**20  # images that stand for a data set that was not given
 
 
@@ -165,13 +167,13 @@ def of_torchvision(name: str, task: str | None, settings: Settings) -> Problem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if task is None:
-            module = _torchvision().get_model(name, weights=None, num_classes=CLASSES)
+            module = _model(name, CLASSES)
             return settings.problem(module, _images_loss, MadeUpImages(_side(name)))
         loaded = data.load(task, seed=settings.seed)
         inputs = loaded.train.inputs
         if inputs.ndim != 4 or inputs.shape[1] not in (1, 3) or loaded.classes is None:
             raise Refusal(f"{name} takes images, and task {task!r} has none")
-        module = _torchvision().get_model(name, weights=None, num_classes=loaded.classes)
+        module = _model(name, loaded.classes)
     pictures = TensorDataset(inputs.expand(-1, 3, -1, -1), loaded.train.targets)
     return settings.problem(module, _images_loss, pictures)
 
@@ -210,6 +212,12 @@ def _images_loss(model: nn.Module, batch: Any) -> Tensor:
 def _torchvision() -> Any:
     datasets()  # imports torchvision beside any torch
     return importlib.import_module("torchvision.models")
+
+
+def _model(name: str, classes: int) -> nn.Module:
+    settings = {"num_classes": classes, **QUICKLY.get(name, {})}
+    module: nn.Module = _torchvision().get_model(name, weights=None, **settings)
+    return module
 
 
 def _torchvision_names() -> list[str]:
