@@ -21,7 +21,8 @@ from bslib.book.run_folder import Entry, RunFolder
 
 SECTION = "chapters/3-increasing/"
 LEDGER = "chapters/ledger.ipynb"
-SHOWN = ["OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MALLOC_TRIM_THRESHOLD_", "BSLIB_PROFILE"]
+SHOWN = ["OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MALLOC_TRIM_THRESHOLD_"]
+SHOWN += ["NVIDIA_TF32_OVERRIDE", "BSLIB_PROFILE"]
 
 
 def ledger_text() -> str:
@@ -102,9 +103,9 @@ def test_a_killed_notebook_is_marked(out: Path) -> None:
 
 
 def test_the_kernels_environment(out: Path) -> None:
-    """Threads, allocator and profile reach the kernel, which starts in the run folder."""
+    """Threads, allocator, precision and profile reach the kernel, which starts in the folder."""
     text = printed(out, f"{SECTION}good.ipynb")
-    values = ["1", "passive", str(8 * 2**30), "quick"]
+    values = ["1", "passive", str(8 * 2**30), "0", "quick"]
     assert str(dict(zip(SHOWN, values, strict=True))) in text
     assert text.splitlines()[1] == ". 3"  # the run folder's own name is taken out
 

@@ -136,6 +136,26 @@ def test_the_full_profile(book: Checkout) -> None:
     assert made.gpu_seconds == 90
 
 
+@pytest.mark.parametrize(
+    ("curves", "variance", "order"),
+    [
+        (20, 3, ["variance", "curves", "ledger"]),
+        (3, 20, ["curves", "variance", "ledger"]),
+        (None, 20, ["variance", "curves", "ledger"]),
+    ],
+)
+def test_the_full_profile_starts_with_what_matters_most(
+    book: Checkout, curves: int | None, variance: int, order: list[str]
+) -> None:
+    """By the priorities in its files, those without one after them; the quick one by the book."""
+    for name, priority in {"curves": curves, "variance": variance}.items():
+        line = f"# priority: {priority}\n" if priority else ""
+        (book.root / "profiles" / "full" / f"{name}.yaml").write_text(f"{line}seeds: 8\n")
+    full, quick = plan.make(book, profile="full"), plan.make(book)
+    assert [item.page.name for item in full.items] == order
+    assert [item.page.name for item in quick.items] == ["curves", "variance", "ledger"]
+
+
 def test_a_claim_without_a_full_profile_is_refused(book: Checkout) -> None:
     """The message names the file that is missing."""
     (book.root / "profiles" / "full" / "variance.yaml").unlink()

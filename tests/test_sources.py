@@ -149,6 +149,13 @@ def test_the_full_profile_is_accepted(path: Path) -> None:
     assert changes["seeds"] >= 8
 
 
+def test_the_full_profile_has_an_order() -> None:
+    """Its files say which notebook comes first where a GPU is had for minutes: one a place."""
+    files = (ROOT / "profiles" / "full").glob("*.yaml")
+    places = [re.findall(r"^# priority: (\d+)$", file.read_text(), re.MULTILINE) for file in files]
+    assert sorted(int(place) for (place,) in places) == list(range(1, len(CLAIM_NOTEBOOKS) + 1))
+
+
 @pytest.mark.parametrize("path", CLAIM_NOTEBOOKS, ids=name)
 def test_defaults_pass_their_own_check(path: Path) -> None:
     """A notebook's defaults are within the rules, with at least three seeds."""

@@ -1,6 +1,8 @@
 """What a run will execute, with which values: all that can be refused is refused here."""
 
 import difflib
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +50,8 @@ class Plan:
 
     Attributes:
         profile: ``quick``, ``full`` or ``rehearsal``.
+        items: in the order in which they are started, as far as there is room: that of the
+            book, or of the full profile's priorities.
         gpu_seconds: estimate for the full profile, from its files; None where not told.
     """
 
@@ -89,7 +93,10 @@ def make(
             wrong.append(str(refusal))
     if wrong:
         raise Refusal("\n".join(dict.fromkeys(wrong)))
-    seconds = sum(_gpu_seconds(checkout, page) for page in pages) if profile == "full" else None
+    seconds = None
+    if profile == "full":
+        seconds = sum(_told(checkout, page, "gpu_seconds", 0) for page in pages)
+        items.sort(key=lambda item: _told(checkout, item.page, "priority", sys.maxsize))
     named = next((item.device for item in items if "device" in item.parameters), "")
     return Plan(REHEARSAL if rehearse else profile, tuple(items), named or _device({})[1], seconds)
 
@@ -182,9 +189,9 @@ def _device(values: Mapping[str, Any]) -> tuple[bool, str]:
     return resolved.type == "cuda", device.describe(resolved)
 
 
-def _gpu_seconds(checkout: Checkout, page: Page) -> int:
-    """Read the estimate that a full profile starts with: ``# gpu_seconds: N``."""
+def _told(checkout: Checkout, page: Page, name: str, otherwise: int) -> int:
+    """Read a whole number that a full profile tells in a comment: ``# gpu_seconds: N``, say."""
     file = checkout.profile_file(page)
-    first = file.read_text(encoding="utf-8").partition("\n")[0] if file.is_file() else ""
-    seconds = first.removeprefix("# gpu_seconds:").strip()
-    return int(seconds) if seconds.isdecimal() else 0
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = re.search(rf"^# {name}: (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else otherwise
