@@ -119,6 +119,40 @@ def test_a_page_in_no_run_says_so() -> None:
     assert "outcome" not in page.metadata["bslib"]
 
 
+def run_of(root: Path, profile: str, device: str, *, status: str = "ok") -> recorded.Run:
+    """A run folder that holds the page, executed so."""
+    source = notebook()
+    about = entry(source, status)
+    made = replace(about.provenance, device=device, profile=profile)
+    folder = run_folder.RunFolder(root / f"{profile}-{device}-{status}")
+    record = run_folder.Record(profile, device, {}, "", made.started)
+    folder.store(record, PAGE, replace(about, provenance=made), nbformat.writes(executed(source)))
+    return recorded.Run.open(folder.root)
+
+
+def test_a_page_that_the_gpu_has_not_run_says_so(tmp_path: Path) -> None:
+    """Where a full run is shown beside it, and lacks it; and nowhere else."""
+    path = tmp_path / "page.ipynb"
+    path.write_text(nbformat.writes(notebook()))
+    quick = run_of(tmp_path, "quick", "CPU (a CPU)")
+    full = run_of(tmp_path, "full", "a GPU")
+    failed = run_of(tmp_path, "full", "a GPU", status="timeout")
+    quick_gpu = run_of(tmp_path, "quick", "a GPU")
+
+    def noted(*runs: recorded.Run) -> str:
+        found = recorded.find(path, PAGE, runs)
+        failure = recorded.failure(PAGE, runs)
+        page = assemble.dressed(assemble.undressed(notebook(), found), notebook(), found, failure)
+        return str(page.cells[1].source)
+
+    assert notes.OFF_GPU in noted(failed, quick)
+    assert "ended as *timeout*" in noted(failed, quick)
+    assert notes.OFF_GPU not in noted(quick)
+    assert notes.OFF_GPU not in noted(full, quick)
+    assert notes.OFF_GPU not in noted(quick, full)
+    assert notes.OFF_GPU not in noted(failed, quick_gpu)
+
+
 def test_a_download_runs_with_its_own_defaults() -> None:
     """What papermill injected for another machine is told in words, and sets nothing."""
     page = graft.for_download(graft.graft(notebook(), executed(notebook())))

@@ -79,6 +79,18 @@ def test_rows_link_to_the_pages_that_there_are() -> None:
     assert '<a href="3-increasing/gradient-variance.ipynb">' in html
 
 
+def test_a_claim_that_no_gpu_has_decided_says_so() -> None:
+    """In the full profile's column: the quick one's only says that it was not run yet."""
+    quick = ledger.Ledger((row(quick=verdict("3.3", supported=True)),), ("quick",))
+    html = quick._repr_mimebundle_()["text/html"]
+    assert "not run on a GPU" in html
+    assert "not run yet" not in html
+    full = ledger.Ledger((row(full=verdict("3.3", supported=True)),), ("full",))
+    html = full._repr_mimebundle_()["text/html"]
+    assert "not run yet" in html
+    assert "not run on a GPU" not in html
+
+
 def test_a_verdict_by_an_older_criterion_is_marked() -> None:
     """A criterion that moved after the run shows in the ledger."""
     old = verdict("3.3", supported=True)

@@ -63,7 +63,7 @@ def dressed(
     if found is None:
         page.cells.insert(1, notes.note(notes.not_run(failure)))
         return page
-    head = []
+    head = [notes.note(notes.off_gpu(failure))] if found.off_gpu else []
     if not same_code(source, found.notebook):
         head.append(notes.note(notes.CHANGED_CODE))
     bundle = pages.take_verdict(page)

@@ -19,6 +19,7 @@ from bslib.book.verdicts import read_verdicts
 from bslib.refusal import Refusal
 
 PROFILES = ("quick", "full")
+MISSING = {"quick": "not run yet", "full": "not run on a GPU"}
 WITH_LITERATURE = {
     "agrees": "as the literature predicts",
     "differs": "not as the literature predicts",
@@ -183,8 +184,7 @@ def _row(row: Row) -> str:
     if row.page is not None:
         title = f'<a href="{escape(row.page)}">{title}</a>'
     found = "".join(
-        f'<td data-label="{name.capitalize()}">{_verdict(claim, row.verdicts.get(name))}</td>'
-        for name in PROFILES
+        f'<td data-label="{name.capitalize()}">{_verdict(row, name)}</td>' for name in PROFILES
     )
     return (
         f'<tr id="claim-{claim.key.replace(".", "-")}"><th scope="row">'
@@ -195,9 +195,10 @@ def _row(row: Row) -> str:
     )
 
 
-def _verdict(claim: claims.Claim, verdict: claims.Verdict | None) -> str:
+def _verdict(row: Row, profile: str) -> str:
+    claim, verdict = row.claim, row.verdicts.get(profile)
     if verdict is None:
-        return badge(None)
+        return badge(None, MISSING[profile])
     remarks = []
     if verdict.outcome in ("conditional", "inconclusive"):
         remarks.append(verdict.summary)

@@ -13,6 +13,10 @@ from bslib.book.recorded import Recorded
 NOT_RUN = (
     "This experiment has not been run yet: the page shows what will be measured, and no result."
 )
+OFF_GPU = (
+    "This page was not run on a GPU, as others of this book were: what it shows was executed on a "
+    "CPU."
+)
 CHANGED_CODE = (
     "The code of this page has changed since the run that is shown, so that text and code are "
     "those of the run. Run the page again to bring it up to date."
@@ -25,7 +29,16 @@ CHANGED_CRITERION = (
 
 def not_run(failure: str) -> str:
     """Say that there is no result; ``failure`` is how a run that tried ended, if one did."""
-    return f"{NOT_RUN} The last run of it ended as *{failure}*." if failure else NOT_RUN
+    return _with_failure(NOT_RUN, failure)
+
+
+def off_gpu(failure: str) -> str:
+    """Say that the result is a CPU's; ``failure`` is how the GPU's run ended, if there was one."""
+    return _with_failure(OFF_GPU, failure)
+
+
+def _with_failure(text: str, failure: str) -> str:
+    return f"{text} The last run of it ended as *{failure}*." if failure else text
 
 
 def footer(found: Recorded) -> NotebookNode:

@@ -8,8 +8,8 @@ OPEN = (
 )
 
 
-def badge(outcome: str | None) -> str:
-    """Return an outcome as a coloured word in HTML; None is a claim without a verdict yet."""
+def badge(outcome: str | None, missing: str = "not run yet") -> str:
+    """Return an outcome as a coloured word in HTML; None is a claim without a verdict."""
     if outcome is None:
-        return f'<span class="bs-badge bs-open" style="{OPEN}">not run yet</span>'
+        return f'<span class="bs-badge bs-open" style="{OPEN}">{missing}</span>'
     return card.badge(outcome)

@@ -33,12 +33,19 @@ class Recorded:
     Attributes:
         changed: the parameters that differ from the page's own defaults, as executed.
         stale: whether code that the page depends on has changed since.
+        off_full: whether a run of the full profile was given, and none such holds the page.
     """
 
     notebook: NotebookNode
     entry: Entry
     changed: Mapping[str, Any]
     stale: bool
+    off_full: bool = False
+
+    @property
+    def off_gpu(self) -> bool:
+        """Whether the page is a CPU's, in a book that shows what a GPU found on others."""
+        return self.off_full and self.entry.provenance.device.startswith("CPU")
 
 
 def find(path: Path, name: str, runs: Sequence[Run]) -> Recorded | None:
@@ -49,13 +56,22 @@ def find(path: Path, name: str, runs: Sequence[Run]) -> Recorded | None:
         name: its path in the run folders.
         runs: where to look, in order.
     """
+    full = [run for run in runs if run.record.profile == "full"]
+    off_full = bool(full) and not any(_held(run, name) for run in full)
     for run in runs:
-        entry = run.record.notebooks.get(name)
-        if entry is not None and entry.status == "ok" and (run.root / name).is_file():
-            now = notebooks.read(path)
-            stale = source_hash(now, entry.parameters) != entry.source_hash
-            return Recorded(notebooks.read(run.root / name), entry, _changed(path, entry), stale)
+        entry = _held(run, name)
+        if entry is not None:
+            stale = source_hash(notebooks.read(path), entry.parameters) != entry.source_hash
+            held = notebooks.read(run.root / name)
+            return Recorded(held, entry, _changed(path, entry), stale, off_full)
     return None
+
+
+def _held(run: Run, name: str) -> Entry | None:
+    """Return the entry of a page that a run holds as ok."""
+    entry = run.record.notebooks.get(name)
+    is_ok = entry is not None and entry.status == "ok" and (run.root / name).is_file()
+    return entry if is_ok else None
 
 
 def failure(name: str, runs: Sequence[Run]) -> str:
