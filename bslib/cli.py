@@ -185,6 +185,8 @@ def audit(
     """
     from bslib import audit as auditing
 
+    if json_file is not None and not json_file.parent.is_dir():
+        raise Refusal(f"--json: there is no folder {json_file.parent}")
     found = auditing.audit(sweep, metric=metric, maximise=maximise, where=where)
     if json_file is not None:
         json_file.write_text(found.dumps() + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import bslib
 PACKAGE = Path(bslib.__file__).parent
 FLOORS = [
     ["cli", "__main__"],
-    ["advise", "book"],
+    ["advise", "audit", "book"],
     ["claims", "plots", "progress", "evidence"],
     ["noise", "scaling", "curvature", "loading", "parallel", "sweeps"],
     ["training", "throughput", "memory"],
