@@ -84,6 +84,7 @@ RULES: dict[str, Rule] = {
     "steps": Rule("int", 2, 10_000_000, rehearsal=2),
     "depth": Rule("int", 1, 16),
     "draws": Rule("int", 2, 1_000_000, rehearsal=4),
+    "budget_s": Rule("float", 1, 600, rehearsal=2.0),
     "learning_rate": Rule("float", 1e-8, 1e4),
     "learning_rates": Rule("list[float]", 1e-8, 1e4),
     "target_loss": Rule("float", 1e-8, 1e4, rehearsal=2.2),

@@ -151,6 +151,8 @@ def test_the_example_is_ten_lines_and_gives_advice(monkeypatch: pytest.MonkeyPat
     aside = ('"""', "import", "from")
     code = [line for line in lines if line.strip() and not line.startswith(aside)]
     assert len(code) <= 10
+    shown = EXAMPLE.read_text().partition("\n\n")[2]
+    assert shown in (EXAMPLE.parent.parent / "README.md").read_text()
     monkeypatch.syspath_prepend(str(EXAMPLE.parent))
     problem = targets.of_function("my_model:build")
     assert isinstance(problem, Problem)

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shlex
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -11,9 +12,9 @@ import torch
 
 from bslib.advise import encoding, plain, report, targets
 from bslib.advise.advising import advise
+from bslib.advise.bars import Bars
 from bslib.advise.targets import Settings
 from bslib.parallel import Network, WorkerFailed, cost_model, timing
-from bslib.progress import bar
 from bslib.refusal import Refusal
 
 # Kept for drawing and writing the report, of the time that the whole command may take.
@@ -65,12 +66,12 @@ def run(
         network=network,
         with_noise=found.with_noise,
         seed=seed,
-        progress=_Bars(),
+        progress=Bars(),
     )
     if json_file is not None:
         json_file.write_text(json.dumps(encoding.encode(advice), indent=1) + "\n")
     if html_file is not None:
-        html_file.write_text(report.html(advice))
+        html_file.write_text(report.html(advice, command=shlex.join(["bslib", *sys.argv[1:]])))
     return plain.text(advice)
 
 
@@ -100,15 +101,3 @@ def _network(world_size: int, bandwidth: float | None, latency: float | None) ->
         raise Refusal(f"the network could not be measured ({error}); give --bandwidth and "
                       "--latency") from error  # fmt: skip
     return cost_model.fit_network(messages)
-
-
-class _Bars:
-    """One progress bar a measurement, each made when it is first told of."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Callable[[int, int], None]] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self._bars:
-            self._bars[what] = bar(what)
-        self._bars[what](done, total)
