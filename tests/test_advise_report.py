@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from html.parser import HTMLParser
@@ -119,7 +120,7 @@ def test_half_the_throughput_of_several_is_that_of_their_network_too() -> None:
     gradient_bytes = 4 * advice.asked.parameters
     fixed = 1e-3 + float(case.SLOW.ring_s(8, gradient_bytes))
     expected = 8 * fixed / (1e-3 / 60)
-    told = numbers.whole(advice)
+    told = advice.devices.half_batch_size
     assert told is not None
     np.testing.assert_allclose(told, expected, rtol=0.02)  # the case's times are off by 1 %
 
@@ -139,6 +140,11 @@ def test_accumulating_saves_time_where_the_network_is_slow() -> None:
     share = 100 * (1 - 1 / advice.accumulation.gain)
     assert share > 10
     assert f"{share:.0f} % less time" in guidance.accumulation(advice)
+    assert advice.accumulation.pays
+    said = words.headline(advice)
+    assert said.startswith(f"Use a batch of {advice.accumulation.batch_size:,}, accumulated over")
+    smaller = replace(advice, accumulation=None)
+    assert words.headline(smaller).startswith(f"Use a batch of {advice.batch_size:,}: ")
 
 
 def test_where_memory_is_no_limit_nothing_is_said_of_accumulating() -> None:

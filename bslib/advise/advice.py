@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bslib.advise.combine import FLAT, Devices
 from bslib.advise.memory import Memory
 from bslib.advise.noise import Noise
 from bslib.advise.rate import Rate
@@ -57,6 +58,11 @@ class Accumulation:
     steps: int
     gain: float
 
+    @property
+    def pays(self) -> bool:
+        """Whether it saves more than is left of the time anywhere in the flat region."""
+        return self.gain > 1 + FLAT
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -68,16 +74,18 @@ class Advice:
             fits; None where no noise was measured, and nothing can be said of time to target.
         best: the estimate of the fastest size B*, without regard to what fits.
         flat_region: global batch sizes whose time to target is within a tenth of the best that
-            fits; None as above.
+            fits; None as above, or where B* has no value.
         slowdown: time at the advised size over the best, at worst over everything inside the
             intervals; None as above.
         certain: whether ``slowdown`` is small enough for advice; else the data cannot tell.
         binding: "statistics", "throughput", "memory", "network" or "data"; "" as above.
         largest: the largest global batch that fits, or that there are data for.
         memory, throughput, noise: what was measured; noise is None where it was not.
+        devices: what a step costs on all of them.
         curve: ``batch_size``, ``relative_time``, ``low``, ``high``: time to target over the
             best, and its range; without rows as above.
-        learning_rate: at the advised size; None where optimiser or batch size is not given.
+        learning_rate: at the advised size, or at that of accumulation where it pays; None where
+            optimiser or batch size is not given.
         accumulation: where memory is the limit.
         not_measured: sentences.
         examples: processed while advising.
@@ -93,6 +101,7 @@ class Advice:
     largest: int
     memory: Memory
     throughput: Throughput
+    devices: Devices
     noise: Noise | None
     curve: pd.DataFrame = field(compare=False)
     learning_rate: Rate | None

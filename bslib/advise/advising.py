@@ -9,8 +9,9 @@ from bslib import device as devices
 from bslib.advise import memory, noise, throughput
 from bslib.advise.advice import Advice, Asked
 from bslib.advise.conclude import Measured, conclude
-from bslib.advise.problem import Problem, kept_generators
-from bslib.advise.subject import MOST_EXAMPLES, prepare
+from bslib.advise.examples import MOST_EXAMPLES
+from bslib.advise.problem import Problem, kept_generators, kept_state
+from bslib.advise.subject import prepare
 from bslib.parallel.cost_model import Network
 from bslib.refusal import Refusal
 
@@ -63,12 +64,22 @@ def advise(
     Raises:
         Refusal: see :func:`bslib.advise.subject.prepare`; or several devices without a network.
     """
-    if world_size < 1 or budget_s <= 0:
+    if not (world_size >= 1 and budget_s > 0):
         raise Refusal(f"world_size and budget must be above 0, not {world_size} and {budget_s:g}")
+    if len(problem.dataset) < 2 * world_size:
+        raise Refusal(
+            f"{len(problem.dataset):,} examples are fewer than two for each of {world_size:,} "
+            "devices: there is nothing to share; take fewer devices"
+        )
     if world_size > 1 and network is None:
         raise Refusal(f"{world_size} devices share a network: give its latency and bandwidth")
     start = clock()
-    with kept_generators(seed), torch.enable_grad():
+    with (
+        kept_state(problem),
+        kept_generators(seed),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         measured = _measure(
             problem, devices.resolve(device), budget_s, memory_bytes, with_noise, seed, clock,
             progress,

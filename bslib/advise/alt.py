@@ -49,7 +49,7 @@ def _noise(advice: Advice) -> str:
 def _time(advice: Advice) -> str:
     if advice.batch_size is None:
         return "Empty: time to target is not known without the noise."
-    flat = tables.flat(advice)
+    flat = advice.flat_region
     if flat is None:
         return (
             "Time to target against batch size: a wide band, since no size can be told to be the "

@@ -21,9 +21,9 @@ from bslib.scaling import time_to_target
 from bslib.stats import Estimate
 from bslib.stats.estimate import refused
 
-# The noise scale stands in for the critical batch size. The two differed by factors of 0.05 to 8
-# in the literature (McCandlish et al. 2018, table 1); in the trainings of this book by less than
-# this one either way (benchmarks/results/advice.json).
+# The noise scale stands in for the critical batch size. It was 0.05 to 8 times as large or small in
+# the literature (McCandlish et al. 2018, table 1), and in the trainings of this book mostly larger,
+# by up to about this factor (benchmarks/results/advice.json).
 STAND_IN = 3.0
 # A size is said to be flat, or near enough, within so much of the best time.
 FLAT = 0.1
@@ -97,34 +97,42 @@ def possible(critical: Estimate, half: Estimate, scale: float = 1.0) -> Range:
         half: B_half of one device.
         scale: what B_half of all devices is over that.
     """
-    value, low = critical.value, max(critical.low, 1.0)
-    if value is None:
-        value, low = math.inf, 1.0
+    value = math.inf if critical.value is None else critical.value
+    low = min(max(critical.low, 1.0), value)
     ends = low / STAND_IN, value, critical.high * STAND_IN
     assert half.value is not None
     halves = tuple(scale * each for each in (half.low, half.value, half.high))
     return Range(ends, (halves[0], halves[1], halves[2]))
 
 
-def slowdown(batch_size: ArrayLike, pair: tuple[float, float], most: float) -> Floats:
-    """Return T(B) over the least T up to ``most``, for a critical and a half batch size."""
+def slowdown(
+    batch_size: ArrayLike, pair: tuple[float, float], most: float, least: float = 1.0
+) -> Floats:
+    """Return T(B) over its least between ``least`` and ``most``.
+
+    Args:
+        pair: a critical and a half batch size; either may be infinite.
+    """
     critical, half = pair
-    size = np.asarray(batch_size, float)
-    if math.isinf(critical):  # (1 + B_crit / B) becomes 1 / B
-        return np.asarray((size + half) / size / ((most + half) / most))
-    best = min(max(time_to_target.best_batch_size(critical, half), 1e-9), most)
-    taken, least = ((1 + critical / each) * (each + half) for each in (size, best))
-    return np.asarray(taken / least)
+    best = most if math.inf in pair else time_to_target.best_batch_size(critical, half)
+    best = min(max(best, least), most)
+
+    def taken(size: ArrayLike) -> Floats:  # a factor that is infinite leaves its larger part
+        size = np.asarray(size, float)
+        steps = 1 / size if math.isinf(critical) else 1 + critical / size
+        return np.asarray(steps * (1.0 if math.isinf(half) else size + half))
+
+    return np.asarray(taken(batch_size) / taken(best))
 
 
-def band(sizes: ArrayLike, where: Range, most: float) -> pd.DataFrame:
+def band(sizes: ArrayLike, where: Range, most: float, least: float = 1.0) -> pd.DataFrame:
     """Return the slowdown at sizes: ``batch_size``, ``relative_time``, ``low``, ``high``.
 
     ``low`` and ``high`` are over all corners of the range; each corner has its own best size.
     """
     size = np.asarray(sizes, float)
-    corners = np.array([slowdown(size, pair, most) for pair in where.corners])
-    value = slowdown(size, where.value, most)
+    corners = np.array([slowdown(size, pair, most, least) for pair in where.corners])
+    value = slowdown(size, where.value, most, least)
     ends = {"low": corners.min(axis=0), "high": corners.max(axis=0)}
     return pd.DataFrame({"batch_size": size, "relative_time": value, **ends})
 
@@ -162,12 +170,12 @@ def round_sizes(world_size: int, smallest: int, most: int) -> list[int]:
     return [world_size * each for each in local or [local_most]]
 
 
-def choose(candidates: Sequence[int], where: Range, most: int) -> tuple[int, float]:
+def choose(candidates: Sequence[int], where: Range, most: int, least: int = 1) -> tuple[int, float]:
     """Return the round size with the least time, and its slowdown at worst over the range.
 
     Where the critical batch size has no finite value, the one whose worst case is least.
     """
-    table = band(candidates, where, most)
+    table = band(candidates, where, most, least)
     column = "high" if math.isinf(where.critical[1]) else "relative_time"
     at = int(table[column].to_numpy(float).argmin())
     return int(candidates[at]), float(table["high"].iloc[at])
@@ -175,8 +183,8 @@ def choose(candidates: Sequence[int], where: Range, most: int) -> tuple[int, flo
 
 def flat(where: Range, smallest: int, most: int, within: float = FLAT) -> tuple[int, int]:
     """Return the sizes between which T is within a fraction of the best one that fits."""
-    sizes = np.unique(np.geomspace(smallest, most, 2_000).astype(int))
-    near = sizes[slowdown(sizes, where.value, most) <= 1 + within]
+    sizes = np.unique(np.geomspace(smallest, most, 2_000).round().astype(int))
+    near = sizes[slowdown(sizes, where.value, most, smallest) <= 1 + within]
     return int(near.min()), int(near.max())
 
 

@@ -15,6 +15,9 @@ from bslib.advise.problem import Problem
 from bslib.advise.subject import Subject
 from bslib.advise.throughput import Throughput
 
+# Step times that miss their law by more than this share are spoken of.
+SCATTER = 0.25
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -50,6 +53,7 @@ def conclude(problem: Problem, asked: Asked, measured: Measured) -> Advice:
         largest=cap,
         memory=measured.memory,
         throughput=speed,
+        devices=shared,
         noise=found,
         curve=pd.DataFrame(columns=["batch_size", "relative_time", "low", "high"]),
         learning_rate=None,
@@ -66,23 +70,24 @@ def conclude(problem: Problem, asked: Asked, measured: Measured) -> Advice:
     best = combine.best(found.critical_batch_size, half, scale)
     smallest = world * measured.subject.smallest
     size, worst = combine.choose(
-        combine.round_sizes(world, measured.subject.smallest, cap), where, cap
+        combine.round_sizes(world, measured.subject.smallest, cap), where, cap, smallest
     )
     ideal = best.value if best.value is not None else best.low
     bound = combine.binding(where, ideal, cap, capped_by, shared)
-    critical = where.critical[1] if math.isfinite(where.critical[1]) else where.critical[0]
+    accumulation = _accumulation(bound, ideal, cap, where, shared, asked.examples)
+    stepped = size if accumulation is None or not accumulation.pays else accumulation.batch_size
     sizes = np.unique(np.geomspace(smallest, max(cap, smallest), 200))
     return replace(
         advice,
         batch_size=size,
         best=best,
-        flat_region=combine.flat(where, smallest, cap),
+        flat_region=None if best.value is None else combine.flat(where, smallest, cap),
         slowdown=worst,
         certain=worst <= combine.CANNOT_TELL,
         binding=bound,
-        curve=combine.band(sizes, where, cap),
-        learning_rate=rate.carry(problem, size, critical),
-        accumulation=_accumulation(bound, ideal, cap, where, shared, asked.examples),
+        curve=combine.band(sizes, where, cap, smallest),
+        learning_rate=rate.carry(problem, stepped, (where.critical[0], where.critical[2])),
+        accumulation=accumulation,
     )
 
 
@@ -110,7 +115,10 @@ def _accumulation(
     if bound != combine.MEMORY:
         return None
     local = cap // shared.world_size
-    passes = math.ceil(min(ideal, examples or math.inf) / cap)
+    passes = math.ceil(ideal / cap)
+    passes = passes if examples is None else min(passes, examples // cap)
+    if passes < 2:  # the data set ends before
+        return None
     total = passes * cap
     one = float(shared.step_time_s(cap))
     micro = shared.fixed_time_s + local * shared.example_time_s
@@ -125,12 +133,16 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
     said = []
     found, subject = measured.noise, measured.subject
     if asked.examples is None:
-        said.append(
-            "the gradient noise: there are no data, so nothing is said of time to target "
-            "(give --data)"
-        )
-    if not measured.memory.confirmed:
+        said.append("the gradient noise: there are no data, so nothing is said of time to target")
+    if measured.memory.largest is None:
+        said.append(f"the largest batch that fits: {measured.memory.reason}")
+    elif not measured.memory.confirmed:
         said.append(f"the largest batch was not run: {measured.memory.reason}")
+    if (error := measured.throughput.law.max_relative_error) > SCATTER:
+        said.append(
+            f"step times well: their law misses them by up to {100 * error:.0f} %; ask again on a "
+            "quiet machine"
+        )
     if found is not None:
         said.append(
             f"noise beyond {found.path['examples'].max():,} examples of training: it usually "
@@ -147,7 +159,7 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
                 "examples, at which it was measured"
             )
     if asked.world_size > 1:
-        said.append("the network: its latency and bandwidth are taken as given")
+        said.append("a step of all devices: its time is one's, and the network's on top of it")
     if subject.load_s > 0 and asked.examples is not None:
         rate_needed = subject.load_s / measured.throughput.example_time_s
         said.append(

@@ -106,6 +106,7 @@ def _accumulation(advice: Advice) -> dict[str, Any] | None:
         "micro_batch_size": told.micro_batch_size,
         "accumulation_steps": told.steps,
         "time_without_over_with": number(told.gain),
+        "pays": told.pays,
     }
 
 

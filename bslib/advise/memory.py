@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bslib.advise.subject import Subject
-from bslib.memory import MemoryLaw, default_limit, largest_batch, memory_law
+from bslib.memory import MemoryLaw, Probe, default_limit, largest_batch, memory_law, probe
 from bslib.refusal import Refusal
 
 MB = 1e6
@@ -56,7 +56,7 @@ def predict(subject: Subject, limit_bytes: int | None) -> tuple[Memory, MemoryLa
         )
     stopped_by = "memory" if fits < subject.size else "data"
     largest = min(fits, subject.size)
-    sizes = np.unique(np.geomspace(subject.smallest, max(largest, 2), 40).astype(int))
+    sizes = np.unique(np.geomspace(subject.smallest, max(largest, 2), 40).round().astype(int))
     peaks = [law.peak_bytes(int(size)) / MB for size in sizes]
     told = pd.DataFrame({"batch_size": sizes, "peak_memory_mb": peaks, "source": "the law"})
     return Memory(largest, stopped_by, limit, False, "not run yet", told), law
@@ -84,17 +84,27 @@ def confirm(
     if expected > patience_s:
         why = f"running it would take about {expected:,.0f} s of the budget"
         return replace(told, reason=why)
+    step = subject.step()
+
+    def trial(size: int) -> Probe:
+        ragged = subject.size % size  # dropped where it is too small to train on
+        also = [ragged] if ragged >= subject.smallest else []
+        return probe(step, size, limit_bytes=told.limit_bytes, also=also)
+
     try:
         found = largest_batch(
-            subject.step(),
+            step,
             examples=subject.size,
             limit_bytes=told.limit_bytes,
             tolerance=TOLERANCE,
             law=law,
+            trial=trial,
             progress=progress,
         )
     except Refusal as refusal:  # where another process cannot be handed the step
         return replace(told, reason=str(refusal))
+    except RuntimeError as error:  # what the step itself raised, there
+        return replace(told, reason=f"it failed when it was run: {_last_line(error)}")
     if not found.batch_size:
         raise Refusal(f"no memory even for one example. {found}")
     run = found.probes[found.probes["peak_bytes"] > 0]
@@ -114,3 +124,7 @@ def confirm(
         pd.concat([told.peaks, points], ignore_index=True),
         int(3 * found.probes["batch_size"].sum()),
     )
+
+
+def _last_line(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1]

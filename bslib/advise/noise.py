@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +72,9 @@ class _Training:
 
     def __post_init__(self) -> None:
         self.module, self.optimizer = self.subject.trainee()
+        held = {id(each) for group in self.optimizer.param_groups for each in group["params"]}
+        module = self.module.parameters()
+        self.trained = [each for each in module if each.requires_grad and id(each) in held]
         self.step, self.examples = 0, 0
         self.recent: list[Tensor] = []
         self._order = torch.empty(0, dtype=torch.int64)
@@ -95,13 +98,16 @@ class _Training:
 
     def gradient(self, rows: Tensor) -> Tensor:
         """Return the gradient (d,) of a micro-batch; the module's buffers are put back."""
-        trained = [each for each in self.module.parameters() if each.requires_grad]
         before = [(each, each.clone()) for each in self.module.buffers()]
         loss = self.subject.problem.loss(self.module, self.subject.batch(rows))
-        parts = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+        parts = torch.autograd.grad(loss, self.trained, allow_unused=True, materialize_grads=True)
         for buffer, value in before:
             buffer.copy_(value)
-        return torch.cat([each.flatten() for each in parts])
+        single = (torch.promote_types(each.dtype, torch.float32) for each in parts)
+        dense = (each.to_dense() if each.is_sparse else each for each in parts)
+        return torch.cat(
+            [each.flatten().to(dtype) for each, dtype in zip(dense, single, strict=True)]
+        )
 
 
 def measure(
@@ -128,12 +134,13 @@ def measure(
     Raises:
         Refusal: too little data or time for a single look, or the training diverges at once.
     """
-    batch_size = min(subject.problem.batch_size or DEFAULT_BATCH, subject.held // 2, most)
-    micro = _micro_batch_size(subject, batch_size, step_time_s, budget_s)
+    wanted = min(subject.problem.batch_size or DEFAULT_BATCH, subject.held // 2, most)
+    batch_size = max(wanted, subject.smallest)
+    micro = _micro_batch_size(subject, batch_size, most, step_time_s, budget_s)
     training = _Training(subject, batch_size, generator)
     looks: list[tuple[int, int, float, NoiseScale]] = []
     start, next_look, sampled = clock(), FIRST_LOOK, 0
-    last = MOST_PASSES * subject.size
+    last = MOST_PASSES * subject.held
     metric = "Euclidean"
     while training.examples < last and clock() - start < budget_s:
         training.advance()
@@ -142,7 +149,7 @@ def measure(
         next_look = math.ceil(next_look * SPACING)
         if not math.isfinite(training.loss()):
             break
-        weights = _metric(training.module, training.optimizer)
+        weights = _metric(training.trained, training.optimizer)
         metric = "Euclidean" if weights is None else "Adam's"
         left = budget_s - (clock() - start)
         afford = int(left / 2 / step_time_s(micro)) * micro
@@ -152,7 +159,7 @@ def measure(
             training.gradient, subject.held,
             ghost_batch_size=micro if subject.normalises_over_batch else None,
             generator=generator, micro_batch_size=micro, budget=budget,
-            population=subject.size, metric=weights, sketch_width=_sketch(training.module),
+            population=subject.size, metric=weights, sketch_width=_sketch(training.trained),
         )  # fmt: skip
         sampled += found.examples
         looks.append((training.step, training.examples, training.loss(), found))
@@ -179,27 +186,35 @@ def measure(
 
 
 def _micro_batch_size(
-    subject: Subject, batch_size: int, step_time_s: Callable[[int], float], budget_s: float
+    subject: Subject,
+    batch_size: int,
+    most: int,
+    step_time_s: Callable[[int], float],
+    budget_s: float,
 ) -> int:
     """Return 16, or less where data or time do not allow sixteen of them; the batch's own size
     where batch normalisation joins examples."""
-    wanted = batch_size if subject.normalises_over_batch else MICRO_BATCH
+    wanted = batch_size if subject.normalises_over_batch else min(MICRO_BATCH, most)
     size = min(wanted, max(subject.smallest, subject.held // FEWEST_MICRO_BATCHES))
     while size > subject.smallest and FEWEST_MICRO_BATCHES * step_time_s(size) > budget_s / 4:
         size //= 2
     return max(size, subject.smallest)
 
 
-def _metric(module: nn.Module, optimizer: Optimizer) -> Tensor | None:
-    try:
-        return adam_metric(module, optimizer)
-    except Refusal:
-        return None
+def _metric(trained: Sequence[nn.Parameter], optimizer: Optimizer) -> Tensor | None:
+    """Return Adam's metric; a parameter that had no gradient yet has no part in it."""
+    parts, known = [], False
+    for each in trained:
+        try:
+            parts.append(adam_metric(nn.ParameterList([each]), optimizer))
+            known = True
+        except (Refusal, KeyError):  # other optimisers keep other things under these names
+            parts.append(torch.zeros_like(each).flatten())
+    return torch.cat(parts) if known else None
 
 
-def _sketch(module: nn.Module) -> int | None:
-    count = sum(each.numel() for each in module.parameters() if each.requires_grad)
-    return SKETCH if count > KEPT_WHOLE else None
+def _sketch(trained: Sequence[nn.Parameter]) -> int | None:
+    return SKETCH if sum(each.numel() for each in trained) > KEPT_WHOLE else None
 
 
 def _words(subject: Subject, optimizer: Optimizer) -> str:
@@ -212,7 +227,7 @@ def _table(looks: list[tuple[int, int, float, NoiseScale]]) -> pd.DataFrame:
     for step, examples, loss, found in looks:
         scale = found.estimate
         inverse = found.signal / found.trace if found.trace > 0 else math.nan
-        quantile = t_quantile(scale.level, max(1, found.estimate.n - 1))
+        quantile = t_quantile(scale.level, FEWEST_MICRO_BATCHES - 1)  # as in critical()
         error = (1 / scale.low - inverse) / quantile if scale.low > 0 else math.nan
         rows.append(
             {
@@ -253,7 +268,7 @@ def critical(path: pd.DataFrame, batch_size: int, level: float = 0.95) -> Estima
     inverse, error = known["inverse"].to_numpy(float), known["inverse_error"].to_numpy(float)
     value = _mean_inverse(inverse, steps, batch_size)
     nudges = [_mean_inverse(inverse + each, steps, batch_size) - value for each in np.diag(error)]
-    half = t_quantile(level, 15) * float(np.linalg.norm(nudges))
+    half = t_quantile(level, FEWEST_MICRO_BATCHES - 1) * float(np.linalg.norm(nudges))
     low, high = value - half, value + half
     if high <= 0:
         return refused("the signal comes out negative beyond its error", level=level)

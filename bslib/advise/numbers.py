@@ -61,20 +61,6 @@ def longer(slowdown: float) -> str:
     )  # fmt: skip
 
 
-def whole(advice: Advice) -> float | None:
-    """Return the half batch size of all devices together, as B* and B_crit have it.
-
-    None where it cannot be told from them.
-    """
-    if advice.asked.world_size == 1:
-        return advice.throughput.half_batch_size.value
-    best = advice.best.value
-    critical = advice.noise.critical_batch_size.value if advice.noise is not None else None
-    if best is None or critical is None or not math.isfinite(critical):
-        return None
-    return best**2 / critical
-
-
 def contenders(advice: Advice) -> tuple[float, float]:
     """Return the sizes, among those that can be trained, between which the fastest one lies."""
     smallest = advice.asked.world_size * float(advice.throughput.times["batch_size"].min())

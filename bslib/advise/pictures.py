@@ -88,7 +88,7 @@ def time_to_target(advice: Advice, axes: Axes | None = None) -> Axes:
     """Draw time to target over the best against batch size, with the advised size."""
     axes, curve = _on(axes), advice.curve
     labels = {"x": "batch_size", "y": "time to target over the best"}
-    point, flat = tables.advised(advice), tables.flat(advice)
+    point, flat = tables.advised(advice), advice.flat_region
     if point is None:
         return _missing(axes, "not known without the noise", **labels)
     sizes = curve["batch_size"]

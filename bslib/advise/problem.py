@@ -1,6 +1,7 @@
 """A problem to advise on: a model, its loss and its data, as their owner trains them."""
 
 import copy
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.nn.parameter import UninitializedParameter
+from torch.utils.data import IterableDataset
 
 from bslib.models.modes import normalises_over_batch
 from bslib.refusal import Refusal
@@ -25,8 +29,7 @@ class Problem:
         model: the network.
         loss: ``loss(model, batch)``, the mean loss over the batch's examples, a scalar. A batch
             is what torch's default collation makes of the data set's items.
-        dataset: a map-style data set: ``len(dataset)`` and ``dataset[i]``; or None, where only
-            memory and throughput are asked, of ``batch`` examples.
+        dataset: a map-style data set: ``len(dataset)`` and ``dataset[i]``.
         optimizer: of the model's parameters. Without it the noise is measured along a training
             with Adam, and there is no advice on the learning rate.
         learning_rate: the one in use; by default that of the optimiser's first group.
@@ -45,18 +48,30 @@ class Problem:
             raise Refusal(f"model must be a torch.nn.Module, not {_kind(self.model)}")
         if not callable(self.loss):
             raise Refusal(f"loss must be a function of (model, batch), not {_kind(self.loss)}")
-        if not (hasattr(self.dataset, "__len__") and hasattr(self.dataset, "__getitem__")):
+        mapped = hasattr(self.dataset, "__len__") and hasattr(self.dataset, "__getitem__")
+        if not mapped or isinstance(self.dataset, IterableDataset):
             raise Refusal(
                 f"dataset must have a length and items, not be {_kind(self.dataset)}; "
                 "of an iterable data set, take some thousand items into a list"
             )
+        self._check_parameters()
         self._check_optimizer()
-        if not any(each.requires_grad for each in self.model.parameters()):
+        self._check_batch_size()
+
+    def _check_parameters(self) -> None:
+        if any(isinstance(each, UninitializedParameter) for each in self.model.parameters()):
+            raise Refusal("a parameter has no shape yet: pass a batch through the model first")
+        if not self.trained:
             raise Refusal("no parameter of the model requires a gradient: nothing would be trained")
-        if self.batch_size is not None and not 1 <= self.batch_size <= len(self.dataset):
+
+    def _check_batch_size(self) -> None:
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer)):
+            raise Refusal(f"batch_size must be a whole number, not {size!r}")
+        if size is not None and not 1 <= size <= len(self.dataset):
             raise Refusal(
                 f"batch_size must lie between 1 and the {len(self.dataset):,} examples, "
-                f"not be {self.batch_size!r}"
+                f"not be {size!r}"
             )
         if len(self.dataset) < 2 * (self.batch_size or 1):
             raise Refusal(
@@ -65,6 +80,8 @@ class Problem:
             )
 
     def _check_optimizer(self) -> None:
+        if self.learning_rate is not None:
+            _check_rate(self.learning_rate)
         if self.optimizer is None:
             return
         if not isinstance(self.optimizer, Optimizer):
@@ -73,9 +90,10 @@ class Problem:
         held = {id(each) for group in self.optimizer.param_groups for each in group["params"]}
         if not any(id(each) in held for each in self.trained):
             raise Refusal("the optimizer holds none of the model's parameters")
-        rate = self.rate
-        if rate is None or not rate > 0:
-            raise Refusal(f"learning_rate must be above 0, not {rate!r}")
+        for group in self.optimizer.param_groups:
+            if not isinstance(group.get("lr"), float | int | Tensor):
+                raise Refusal("the optimizer holds parameters without a learning rate 'lr'")
+        _check_rate(self.rate)
 
     @property
     def trained(self) -> list[nn.Parameter]:
@@ -121,11 +139,38 @@ class SameOptimizer:
         own = self.problem.optimizer
         if own is None:
             return torch.optim.Adam(parameters, lr=STAND_IN_RATE)
-        twins = zip(self.problem.trained, parameters, strict=True)
-        made: Optimizer = copy.deepcopy(own, {id(old): new for old, new in twins})
+        held = [each for group in own.param_groups for each in group["params"]]
+        # what is frozen, or no parameter of the model's, would only be copied in vain
+        twins = {id(each): nn.Parameter(torch.empty(0), requires_grad=False) for each in held}
+        trained = zip(self.problem.trained, parameters, strict=True)
+        twins |= {id(old): new for old, new in trained}
+        settings = [each for group in own.param_groups for each in group.values()]
+        kept = [each for each in own.state.values() if isinstance(each, dict)]
+        state = [each for values in kept for each in values.values()]
+        values = [each for each in (*settings, *state) if isinstance(each, Tensor)]
+        made: Optimizer = copy.deepcopy(own, twins | {id(each): _twin(each) for each in values})
         if self.problem.learning_rate is not None:
-            _scale(made, self.problem.learning_rate / own.param_groups[0]["lr"])
+            _set(made, self.problem.learning_rate)
         return made
+
+
+def _twin(value: Tensor) -> Tensor:
+    """Return a copy; under fake tensors, which know no values, a number keeps its own."""
+    if value.ndim > 0:
+        return value.detach().clone()
+    with unset_fake_temporarily():
+        number = value.item()
+    return torch.tensor(number, dtype=value.dtype, device=value.device)
+
+
+def _set(optimizer: Optimizer, learning_rate: float) -> None:
+    """Give the first group this rate, and the others theirs in proportion."""
+    first = float(optimizer.param_groups[0]["lr"])
+    if first > 0:
+        _scale(optimizer, learning_rate / first)
+        return
+    for group in optimizer.param_groups:  # a schedule's warm-up has not begun
+        group["lr"] = learning_rate
 
 
 def _scale(optimizer: Optimizer, factor: float) -> None:
@@ -153,6 +198,40 @@ def kept_generators(seed: int) -> Iterator[None]:
         finally:
             random.setstate(before[0])
             np.random.set_state(before[1])  # noqa: NPY002
+
+
+@contextmanager
+def kept_state(problem: Problem) -> Iterator[None]:
+    """Put gradients, buffers and modes back after.
+
+    Copies are trained, but a loss may still reach the model itself, or hold parameters of its
+    own, which a backward pass gives gradients.
+    """
+    groups = problem.optimizer.param_groups if problem.optimizer is not None else []
+    held = [*problem.model.parameters(), *(each for group in groups for each in group["params"])]
+    gradients = [
+        (each, each.grad, None if each.grad is None else each.grad.clone())
+        for each in {id(each): each for each in held}.values()
+    ]
+    buffers = [(each, each.clone()) for each in problem.model.buffers()]
+    modes = [(each, each.training) for each in problem.model.modules()]
+    try:
+        yield
+    finally:
+        for parameter, own, value in gradients:
+            parameter.grad = own
+            if own is not None and value is not None:
+                own.detach().copy_(value)
+        for buffer, value in buffers:
+            buffer.detach().copy_(value)
+        for module, mode in modes:
+            module.training = mode
+
+
+def _check_rate(rate: object) -> None:
+    number = isinstance(rate, float | int | np.number | Tensor) and not isinstance(rate, bool)
+    if not number or not 0 < float(rate) < math.inf:  # type: ignore[arg-type]
+        raise Refusal(f"learning_rate must be a finite number above 0, not {rate!r}")
 
 
 def _kind(value: object) -> str:

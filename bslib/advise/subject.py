@@ -2,28 +2,27 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset, default_collate
 
+from bslib.advise.examples import MOST_EXAMPLES, drawn, loaded
 from bslib.advise.problem import Optimizer, Problem, SameOptimizer
 from bslib.memory import TrainingStep, is_out_of_memory
-from bslib.memory.step import apply, tensors
+from bslib.memory.step import apply
 from bslib.models.modes import normalises_over_batch
 from bslib.refusal import Refusal
-
-# Examples held in memory at most, and their bytes.
-MOST_EXAMPLES, MOST_BYTES = 2**15, 2**30
-FIRST_LOOK = 64  # examples
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A working copy of the model, in training mode, and examples on its device.
+    """A working copy of the model and examples on its device.
+
+    The copy is in training mode; a layer that its owner keeps in evaluation mode within a model
+    that trains stays so.
 
     Attributes:
         problem: whose copy it is.
@@ -31,8 +30,8 @@ class Subject:
         examples: tensors with an example a row, of examples drawn at random.
         held: how many of them.
         load_s: seconds an example to read and collate in one process; 0 where all lay in memory.
-        smallest: the smallest batch that can be trained on: 2 where batch normalisation has no
-            statistics over one example.
+        smallest: the smallest batch that can be trained on: 2 where one example is not enough,
+            as for statistics over a batch.
     """
 
     problem: Problem
@@ -94,9 +93,9 @@ def prepare(
             loss is not a finite scalar with a gradient, or one example is too large.
     """
     module = _copied(problem.model, device)
-    order = _drawn(len(problem.dataset), most, generator)
-    examples, held, load_s = _loaded(problem.dataset, order, patience_s, clock)
-    on_device = apply(lambda tensor: tensor.to(device), examples)
+    order = drawn(len(problem.dataset), most, generator)
+    examples, held, load_s = loaded(problem.dataset, order, patience_s, clock)
+    on_device = apply(lambda tensor: tensor.detach().to(device), examples)
     subject = Subject(problem, module, on_device, held, load_s, smallest=1)
     smallest = _first_step(subject)
     return Subject(problem, module, on_device, held, load_s, smallest)
@@ -104,75 +103,16 @@ def prepare(
 
 def _copied(model: nn.Module, device: torch.device) -> nn.Module:
     try:
-        return copy.deepcopy(model).to(device).train()
+        copied = copy.deepcopy(model).to(device)
+        return copied if copied.training else copied.train()
     except Exception as error:
         raise Refusal(f"the model cannot be copied to {device}: {_told(error)}") from error
 
 
-def _drawn(size: int, most: int, generator: torch.Generator) -> Tensor:
-    """Return up to ``most`` different rows of ``size``, in random order."""
-    if size <= 16 * most:
-        return torch.randperm(size, generator=generator)[:most]
-    rows = torch.randint(size, (most,), generator=generator).unique()  # a few are drawn twice
-    return rows[torch.randperm(len(rows), generator=generator)]
-
-
-def _loaded(
-    dataset: Any, order: Tensor, patience_s: float, clock: Callable[[], float]
-) -> tuple[Any, int, float]:
-    """Return collated examples, how many, and the seconds that one took."""
-    if isinstance(dataset, TensorDataset):
-        row = sum(each[:1].nbytes for each in dataset.tensors)
-        rows = order[: max(2, MOST_BYTES // max(row, 1))]
-        return tuple(each[rows] for each in dataset.tensors), len(rows), 0.0
-    start, parts, room = clock(), [], MOST_BYTES
-    for first in range(0, len(order), FIRST_LOOK):
-        parts.append(_collated(dataset, order[first : first + FIRST_LOOK].tolist()))
-        room -= sum(each.nbytes for each in tensors(parts[-1]))
-        if room <= 0 or clock() - start > patience_s:
-            break
-    seconds = clock() - start
-    examples = _joined(parts)
-    held = len(next(tensors(examples)))
-    return examples, held, seconds / held
-
-
-def _collated(dataset: Any, rows: Sequence[int]) -> Any:
-    try:
-        batch = default_collate([dataset[row] for row in rows])
-    except Exception as error:
-        raise Refusal(
-            f"the data set's items do not make a batch: {_told(error)}; give items of one shape, "
-            "padded where they differ in length"
-        ) from error
-    for each in tensors(batch):
-        if not isinstance(each, Tensor):
-            kind = type(each).__name__
-            raise Refusal(f"an item holds a {kind}: items are tensors or numbers, in tuples, "
-                          "lists or dicts")  # fmt: skip
-    return batch
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    first = parts[0]
-    if isinstance(first, dict):
-        return {key: _joined([part[key] for part in parts]) for key in first}
-    if isinstance(first, tuple | list):
-        return tuple(_joined(each) for each in zip(*parts, strict=True))
-    return torch.cat(list(parts))
-
-
 def _first_step(subject: Subject) -> int:
     """Take a step of each small size; return the smallest batch that works."""
-    two = _stepped(subject, 2)
-    four = _stepped(subject, 2, repeats=2)
-    if two > 0 and four > 1.5 * two and not subject.normalises_over_batch:
-        raise Refusal(
-            f"the loss of a batch given twice is {four:.4g}, of the batch {two:.4g}: it is a sum "
-            "over examples; return their mean, or a larger batch would mean a larger rate"
-        )
-    if not subject.normalises_over_batch:
-        return 1
+    _stepped(subject, 2)
+    _check_mean(subject)
     try:
         _stepped(subject, 1)
     except Refusal:
@@ -180,31 +120,64 @@ def _first_step(subject: Subject) -> int:
     return 1
 
 
-def _stepped(subject: Subject, size: int, repeats: int = 1) -> float:
-    """Return the loss of a first batch, whose gradient is checked too."""
-    module = copy.deepcopy(subject.module)
-    rows = torch.arange(size).repeat(repeats)
+def _check_mean(subject: Subject) -> None:
+    """Give a batch twice: the mean stays, the sum doubles.
+
+    In evaluation mode, where dropout draws nothing; what else is random must look like a sum
+    three times.
+    """
+    for _ in range(3):
+        module = copy.deepcopy(subject.module).eval()
+        try:
+            with torch.no_grad():
+                once, twice = (
+                    float(subject.problem.loss(module, subject.batch(torch.tensor(rows))))
+                    for rows in ([0, 1], [0, 1, 0, 1])
+                )
+        except Exception:  # in evaluation mode some models give other things than in training
+            return
+        if once == 0 or not twice / once > 1.5:
+            return
+    raise Refusal(
+        f"the loss of a batch is {once:.4g}, of the same batch given twice {twice:.4g}: it is no "
+        "mean over examples, but a sum; return the mean, or a larger batch would mean a larger rate"
+    )
+
+
+def _stepped(subject: Subject, size: int) -> None:
+    """Take a first step on a copy, and check loss and gradient on the way."""
+    module, optimizer = subject.trainee()
     try:
-        loss = subject.problem.loss(module, subject.batch(rows))
+        loss = subject.problem.loss(module, subject.batch(torch.arange(size)))
     except Exception as error:
         raise _failed("the loss", size, error) from error
-    value = _value(loss)
-    trained = [each for each in module.parameters() if each.requires_grad]
+    _check_loss(loss)
     try:
-        parts = torch.autograd.grad(loss, trained, allow_unused=True)
+        loss.backward()
+        found = [each.grad for each in module.parameters() if each.grad is not None]
+        finite = all(bool(_values(each).isfinite().all()) for each in found)
     except Exception as error:
         raise _failed("the backward pass", size, error) from error
-    known = [part for part in parts if part is not None]
-    if not known:
+    if not found:
         raise Refusal("the loss does not depend on any trained parameter: all gradients are absent")
-    if not all(bool(part.isfinite().all()) for part in known):
+    if not finite:
         raise Refusal("the first gradient is not finite: mend the model or its initial weights")
-    return value
+    try:
+        optimizer.step()
+    except Exception as error:
+        raise _failed(
+            f"a step of {type(optimizer).__name__} without a closure", size, error
+        ) from error
 
 
-def _value(loss: Any) -> float:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
+def _values(gradient: Tensor) -> Tensor:
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def _check_loss(loss: Any) -> None:
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or loss.is_complex():
         shape = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        shape = "a complex one" if isinstance(loss, Tensor) and loss.is_complex() else shape
         raise Refusal(f"loss(model, batch) must return one number, a scalar tensor, not {shape}; "
                       "take the mean over the batch")  # fmt: skip
     if not loss.requires_grad:
@@ -212,7 +185,6 @@ def _value(loss: Any) -> float:
     if not bool(loss.isfinite()):
         raise Refusal(f"the loss at the first step is {float(loss.detach()):g}: "
                       "mend the model or its data")  # fmt: skip
-    return float(loss.detach())
 
 
 def _failed(what: str, size: int, error: Exception) -> Refusal:

@@ -9,7 +9,7 @@ import pandas as pd
 from bslib import throughput
 from bslib.advise import combine
 from bslib.advise.advice import Advice
-from bslib.advise.numbers import at, between, exact, number, size, whole
+from bslib.advise.numbers import at, between, exact, number, size
 from bslib.stats import Estimate
 
 
@@ -35,7 +35,7 @@ def rows(advice: Advice) -> list[Row]:
     if speed.knee >= speed.times["batch_size"].max():
         knee = Row("Throughput saturates at", "not reached", f"still grows at {exact(speed.knee)}")
     told = [_largest(advice), knee, _half(advice), *_noise_rows(advice)]
-    region = flat(advice)
+    region = advice.flat_region
     if region is not None:
         low, high = (at(each, advice) for each in region)
         note = f"at the estimates, up to {exact(advice.largest)}"
@@ -70,7 +70,7 @@ def _half(advice: Advice) -> Row:
     if advice.asked.world_size == 1:
         return Row("Half throughput at", size(one.value), between(one.low, one.high))
     note = f"{size(one.value)} on one device"
-    return Row("Half throughput at", size(whole(advice)), note)
+    return Row("Half throughput at", size(advice.devices.half_batch_size), note)
 
 
 def _noise_rows(advice: Advice) -> list[Row]:
@@ -130,11 +130,6 @@ def looks(advice: Advice) -> pd.DataFrame:
     path["noise_scale"], path["high"] = value, path["high"].where(~path["open"], value)
     path["low"] = path["low"].where(path["low"] > 0, value)
     return path[value > 0].reset_index(drop=True)
-
-
-def flat(advice: Advice) -> tuple[int, int] | None:
-    """Return the flat region; None where no best size is estimated that it would be about."""
-    return None if advice.best.value is None else advice.flat_region
 
 
 def advised(advice: Advice) -> tuple[float, float] | None:

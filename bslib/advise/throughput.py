@@ -86,7 +86,16 @@ def measure(
     Args:
         most: no size above it is tried.
         budget_s: there are as many rounds as fit into it, twelve at most; at least one.
+
+    Raises:
+        Refusal: fewer than four sizes fit, or there are fewer examples.
     """
+    most = min(most, MOST_EXAMPLES)
+    if most - subject.smallest + 1 < FEWEST_SIZES:
+        raise Refusal(
+            f"step times need {FEWEST_SIZES} batch sizes, and from {subject.smallest} to {most:,} "
+            "there are fewer: take more data, more memory, or a smaller model"
+        )
     step = subject.step()
     module = copy.deepcopy(step.module)
     optimizer = step.optimizer([each for each in module.parameters() if each.requires_grad])
@@ -98,7 +107,6 @@ def measure(
     def synchronize() -> None:
         devices.synchronize(subject.device)
 
-    most = min(most, MOST_EXAMPLES)
     tried = _tried(at, subject.smallest, most, budget_s, clock, synchronize)
     steps = {size: at(size) for size in _between(subject.smallest, max(tried), most)}
     calls = _calls(steps, tried, BLOCK_S[kind])
@@ -168,11 +176,6 @@ def _between(smallest: int, largest: int, most: int) -> list[int]:
     if len(sizes) < FEWEST_SIZES:
         enough = min(max(largest, smallest + FEWEST_SIZES - 1), most)
         sizes = {int(size) for size in np.linspace(smallest, enough, FEWEST_SIZES)}
-    if len(sizes) < FEWEST_SIZES:
-        raise Refusal(
-            f"step times need {FEWEST_SIZES} batch sizes, and from {smallest} to {most:,} there "
-            f"are {len(sizes)}: take more data, or a smaller model"
-        )
     return sorted(sizes)
 
 

@@ -4,7 +4,7 @@ import math
 
 from bslib.advise import combine
 from bslib.advise.advice import Advice
-from bslib.advise.numbers import at, between, contenders, exact, longer, size, whole
+from bslib.advise.numbers import at, between, contenders, exact, longer, size
 
 _BINDS = {
     combine.STATISTICS: "the statistics bind",
@@ -34,6 +34,10 @@ def headline(advice: Advice) -> str:
     each = ""
     if advice.asked.world_size > 1 and advice.local_batch_size is not None:
         each = f": {exact(advice.local_batch_size)} on each of {advice.asked.world_size} devices"
+    told = advice.accumulation
+    if advice.certain and told is not None and told.pays:
+        passes = f"over {told.steps} passes of {exact(advice.batch_size)}"
+        return f"Use a batch of {exact(told.batch_size)}, accumulated {passes}{each}."
     if advice.certain:
         return f"Use a batch of {exact(advice.batch_size)}{each}."
     return (
@@ -83,10 +87,8 @@ def _hardware(advice: Advice) -> str:
 
 
 def _busy(advice: Advice) -> str:
-    world, half = advice.asked.world_size, whole(advice)
+    world, half = advice.asked.world_size, advice.devices.half_batch_size
     if world > 1:
-        if half is None:
-            return f"The {world} devices wait for each other over the network in every step"
         return (
             f"The {world} devices with their network reach half their full throughput at a "
             f"batch of {size(half)}"
@@ -124,7 +126,7 @@ def _follows(advice: Advice) -> str:
 
 def sureness(advice: Advice) -> str:
     """Say how much the advice may cost, and what the intervals hold."""
-    if advice.batch_size is None or advice.slowdown is None or advice.flat_region is None:
+    if advice.batch_size is None or advice.slowdown is None:
         run = "was run" if advice.memory.confirmed else "was told by a law and not run"
         largest = "" if advice.memory.largest is None else f" The largest batch that fits {run}."
         return f"Time to target is not known at all.{largest}"
@@ -141,12 +143,12 @@ def sureness(advice: Advice) -> str:
             f"up to {combine.CANNOT_TELL:g} times only. {widened} A larger budget narrows the "
             "intervals, if the data last."
         )
-    low, high = advice.flat_region
-    flat = f"At the estimates, any size from {at(low, advice)} to {at(high, advice)} is within"
-    return (
-        f"At the worst that the intervals allow, {chosen} takes {taken}. {widened} {flat} "
-        f"{100 * combine.FLAT:.0f} % of the best time."
-    )
+    said = f"At the worst that the intervals allow, {chosen} takes {taken}. {widened}"
+    if advice.flat_region is None:
+        return said
+    low, high = (at(each, advice) for each in advice.flat_region)
+    flat = f"within {100 * combine.FLAT:.0f} % of the best time"
+    return f"{said} At the estimates, any size from {low} to {high} is {flat}."
 
 
 def _anything(advice: Advice) -> str:
