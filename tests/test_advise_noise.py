@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from bslib.advise import Problem, noise
-from bslib.advise.noise import Noise, critical, growth
+from bslib.advise.critical import critical, growth
+from bslib.advise.noise import Noise
 from bslib.data import Examples
 from bslib.noise import adam_metric, exact_noise_scale
 from bslib.refusal import Refusal

@@ -135,7 +135,9 @@ def test_steps_move_no_weight() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
     held = problem_case.subject(problem_case.problem(model, optimizer=optimizer))
     step = held.step()
-    steps = throughput._Steps(step, held.module, step.optimizer([*held.module.parameters()]), 8)
+    steps = throughput._Steps(
+        step, held.module, step.optimizer([*held.module.parameters()]), 8, Counter()
+    )
     before = [each.detach().clone() for each in held.module.parameters()]
     for _ in range(3):
         steps()

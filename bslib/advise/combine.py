@@ -93,7 +93,7 @@ def possible(critical: Estimate, half: Estimate, scale: float = 1.0) -> Range:
     """Return where both may lie: the noise scale's interval, widened by ``STAND_IN``.
 
     Args:
-        critical: of :func:`bslib.advise.noise.critical`.
+        critical: of :func:`bslib.advise.critical.critical`.
         half: B_half of one device.
         scale: what B_half of all devices is over that.
     """

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -20,7 +21,9 @@ from bslib.throughput import StepTimeLaw, fit_law, knee, step_times
 # Sizes are tried until one is so many times the half batch size guessed so far.
 REACH = 6.0
 MOST_EXAMPLES = 2**20
-TRIALS, FEWEST_ROUNDS, MOST_ROUNDS, FEWEST_SIZES = 3, 3, 12, 4
+TRIALS, FEWEST_ROUNDS, MOST_ROUNDS, FEWEST_SIZES = 3, 3, 9, 4
+# So many more trials of a size whose steps so far took no longer than this.
+MOST_TRIALS, QUICK_S = 6, 0.2
 # Seconds of a timed block, and steps in it at most.
 BLOCK_S, MOST_CALLS = {"cpu": 2e-3, "cuda": 2e-2}, 1_000
 
@@ -62,8 +65,10 @@ class _Steps:
     module: nn.Module
     optimizer: Optimizer
     batch_size: int
+    taken: Counter[int]  # steps by batch size, of all sizes
 
     def __call__(self) -> None:
+        self.taken[self.batch_size] += 1
         self.step.take(
             self.module, self.optimizer, self.step.examples, self.batch_size, lambda phase: None
         )
@@ -85,7 +90,7 @@ def measure(
 
     Args:
         most: no size above it is tried.
-        budget_s: there are as many rounds as fit into it, twelve at most; at least one.
+        budget_s: there are as many rounds as fit into it, nine at most; at least one.
 
     Raises:
         Refusal: fewer than four sizes fit, or there are fewer examples.
@@ -99,10 +104,10 @@ def measure(
     step = subject.step()
     module = copy.deepcopy(step.module)
     optimizer = step.optimizer([each for each in module.parameters() if each.requires_grad])
-    kind, start = subject.device.type, clock()
+    kind, start, taken = subject.device.type, clock(), Counter[int]()
 
     def at(size: int) -> _Steps:
-        return _Steps(step, module, optimizer, size)
+        return _Steps(step, module, optimizer, size, taken)
 
     def synchronize() -> None:
         devices.synchronize(subject.device)
@@ -117,9 +122,9 @@ def measure(
         steps, rounds=rounds, warm_up=0, calls=calls, seed=seed, clock=clock,
         synchronize=synchronize, progress=progress,
     )  # fmt: skip
-    taken = rounds * sum(size * (calls[size] + 1) for size in steps) + TRIALS * sum(tried)
+    examples = sum(size * count for size, count in taken.items())
     law = fit_law(times)
-    return Throughput(law, _half(law), knee(times), times, taken)
+    return Throughput(law, _half(law), knee(times), times, examples)
 
 
 def _tried(
@@ -150,16 +155,19 @@ def _tried(
 
 
 def _rough(step: _Steps, clock: Callable[[], float], synchronize: Callable[[], object]) -> float:
-    """Return the shorter of two steps, after one that is not timed."""
+    """Return the shortest of a few steps, after one that is not timed.
+
+    Of two; where they are quick of more, so that a passing disturbance does not end the trials.
+    """
     step()
-    seconds = []
-    for _ in range(TRIALS - 1):
+    seconds: list[float] = []
+    while len(seconds) < TRIALS - 1 or (len(seconds) < MOST_TRIALS and sum(seconds) < QUICK_S):
         synchronize()
         start = clock()
         step()
         synchronize()
-        seconds.append(clock() - start)
-    return max(min(seconds), 1e-9)
+        seconds.append(max(clock() - start, 1e-9))
+    return min(seconds)
 
 
 def _calls(steps: Collection[int], tried: dict[int, float], block_s: float) -> dict[int, int]:
