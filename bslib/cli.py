@@ -1,4 +1,4 @@
-"""The command line: ``bslib run | build | book | claims | audit | data | verify | pack | unpack``.
+"""The command line: ``bslib COMMAND``; ``bslib --help`` lists the commands.
 
 Heavy modules are imported by the commands that need them, so that help comes at once. Bad input
 is one message on standard error and exit status 2; a notebook that failed, or a folder that does
@@ -7,6 +7,7 @@ not verify, is exit status 1; a run that a signal ended, 130.
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -246,6 +247,9 @@ def advise(target: str, **options: Any) -> None:
     and throughput alone. Devices whose network is not told are taken to be on this machine, and
     it is measured.
     """
+    # Before torch starts its threads: where others use the machine too, threads that spin while
+    # they wait make a step up to 200 times slower, and its time says nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from bslib.advise import command
 
     click.echo(command.run(target, **options))

@@ -96,8 +96,9 @@ def advice(
     target: str = "a made-up problem",
     doubts: tuple[str, ...] = (),
     spread: float = 0.0,
+    missed: float | None = None,
 ) -> Advice:
-    """Conclude from such measurements; ``critical`` None for no noise."""
+    """Conclude from such measurements; ``critical`` None for no noise, ``missed`` of the law."""
     own = of or problem()
     subject = Subject(own, own.model, own.dataset.tensors, 1_000, 0.0, 1)
     name = type(own.optimizer).__name__ if own.optimizer else None
@@ -105,10 +106,13 @@ def advice(
         target, "CPU (made up)", examples, 15, name,
         own.rate, own.batch_size, world_size, network, 0, 15.0, 3.21,
     )  # fmt: skip
+    speed = throughput(half, spread=spread)
+    if missed is not None:
+        speed = replace(speed, law=replace(speed.law, max_relative_error=missed))
     measured = Measured(
         subject,
         held or memory(8_192),
-        throughput(half, spread=spread),
+        speed,
         None if critical is None else noise(critical),
         doubts,
     )

@@ -367,3 +367,13 @@ def test_the_page_prints_the_example_as_it_is() -> None:
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     example = (ROOT / "examples" / "my_model.py").read_text().strip()
     assert f"```python\n{example}\n```" in prose
+
+
+def test_without_a_law_of_step_times_nothing_is_sure() -> None:
+    """Where the times miss their law by half and more, that is said, and no size is advised."""
+    sure, found = (case.advice(critical=case.known(200), missed=each) for each in (0.1, 0.6))
+    assert sure.certain
+    assert not found.certain
+    assert "follow no law" in words.sureness(found)
+    assert any("quiet machine" in each for each in found.not_measured)
+    assert not any("quiet machine" in each for each in sure.not_measured)

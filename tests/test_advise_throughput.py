@@ -1,5 +1,6 @@
 """Step times of a problem, on a clock that follows a law exactly."""
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd

@@ -17,6 +17,8 @@ from bslib.advise.throughput import Throughput
 
 # Step times that miss their law by more than this share are spoken of.
 SCATTER = 0.25
+# With a miss beyond this one there is no law to advise by.
+LAWLESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def conclude(problem: Problem, asked: Asked, measured: Measured) -> Advice:
         best=best,
         flat_region=None if best.value is None else combine.flat(where, smallest, cap),
         slowdown=worst,
-        certain=worst <= combine.CANNOT_TELL,
+        certain=worst <= combine.CANNOT_TELL and speed.law.max_relative_error <= LAWLESS,
         binding=bound,
         curve=combine.band(sizes, where, cap, smallest),
         learning_rate=rate.carry(problem, stepped, (where.critical[0], where.critical[2])),

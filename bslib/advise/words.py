@@ -137,6 +137,11 @@ def sureness(advice: Advice) -> str:
         "stands in for the critical batch size."
     )
     chosen = exact(advice.batch_size)
+    if not advice.certain and advice.slowdown <= combine.CANNOT_TELL:
+        return (
+            "Step times follow no law here, so that none of this is sure. Ask again when nothing "
+            "else uses the machine."
+        )
     if not advice.certain:
         return (
             f"At the worst that the intervals allow, {chosen} takes {taken}; a size is advised "
