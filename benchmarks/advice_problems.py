@@ -144,4 +144,15 @@ WORKLOADS = [
         metric="validation_loss", value=2.5, most_examples=40_000,
         batch_sizes=powers(8, 256), learning_rate=0.04, noise_scale=32, resolution=0.25,
     ),
+    # Added when the rule that carries the learning rate stood: nothing was chosen on these two.
+    Workload(
+        name="digits-mlp-adam", **_DIGITS, model="mlp", optimizer="adam",
+        metric="train_loss", value=0.05, most_examples=200_000,
+        learning_rate=0.016, noise_scale=32,
+    ),
+    Workload(
+        name="mnist1d-deep-mlp-momentum", **_MNIST1D, model="mlp", options={"depth": 4},
+        optimizer="momentum", metric="train_loss", value=0.7, most_examples=600_000,
+        learning_rate=0.08, noise_scale=80,
+    ),
 ]  # fmt: skip

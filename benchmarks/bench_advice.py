@@ -2,7 +2,7 @@
 
     make bench-advice        (or: .venv/bin/python benchmarks/bench_advice.py [--stage STAGE])
 
-Ten problems over four data sets, four families of models, SGD, momentum and Adam. Stages:
+Twelve problems over four data sets, four families of models, SGD, momentum and Adam. Stages:
 
 - sweeps: steps to a target at every batch size, each with its own tuned learning rate;
 - times: what an ordinary training step takes at every size, on one thread;
