@@ -7,7 +7,6 @@ not verify, is exit status 1; a run that a signal ended, 130.
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -247,9 +246,6 @@ def advise(target: str, **options: Any) -> None:
     and throughput alone. Devices whose network is not told are taken to be on this machine, and
     it is measured.
     """
-    # Before torch starts its threads: where others use the machine too, threads that spin while
-    # they wait make a step up to 200 times slower, and its time says nothing.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from bslib.advise import command
 
     click.echo(command.run(target, **options))

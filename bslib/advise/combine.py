@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 from bslib.parallel.cost_model import Network
 from bslib.scaling import time_to_target
 from bslib.stats import Estimate
-from bslib.stats.estimate import refused
 
 # The noise scale stands in for the critical batch size. It was 0.05 to 8 times as large or small in
 # the literature (McCandlish et al. 2018, table 1), and in the trainings of this book mostly larger,
@@ -150,11 +149,6 @@ def best(critical: Estimate, half: Estimate, scale: float = 1.0) -> Estimate:
         return Estimate(None, low, high, critical.level, critical.n, critical.reason)
     value = time_to_target.best_batch_size(*where.value)
     return Estimate(value, low, high, critical.level, critical.n, critical.reason)
-
-
-def unknown_best(reason: str) -> Estimate:
-    """Return B* where no noise was measured."""
-    return refused(reason)
 
 
 def round_sizes(world_size: int, smallest: int, most: int) -> list[int]:

@@ -14,6 +14,7 @@ from bslib.advise.noise import Noise
 from bslib.advise.problem import Problem
 from bslib.advise.subject import Subject
 from bslib.advise.throughput import Throughput
+from bslib.stats import refused
 
 # Step times that miss their law by more than this share are spoken of.
 SCATTER = 0.25
@@ -47,7 +48,7 @@ def conclude(problem: Problem, asked: Asked, measured: Measured) -> Advice:
     advice = Advice(
         asked=asked,
         batch_size=None,
-        best=combine.unknown_best("no gradient noise was measured"),
+        best=refused("no gradient noise was measured"),
         flat_region=None,
         slowdown=None,
         certain=False,
@@ -143,7 +144,7 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
     if (error := measured.throughput.law.max_relative_error) > SCATTER:
         said.append(
             f"step times well: their law misses them by up to {100 * error:.0f} %; ask again on a "
-            "quiet machine"
+            "quiet machine, or with one thread (OMP_NUM_THREADS=1)"
         )
     if found is not None:
         said.append(

@@ -48,7 +48,8 @@ def throughput(advice: Advice, axes: Axes | None = None) -> Axes:
     plots.points(measured, hue="way", axes=axes, **view)
     plots.references(law, hue="way", axes=axes, **view)
     _logarithmic(axes, "x")
-    if half.value is not None and measured["batch_size"].min() <= half.value:
+    ends = measured["batch_size"].min(), measured["batch_size"].max()
+    if half.value is not None and ends[0] <= half.value <= ends[1]:
         _upright(axes, half.value, f"half: {size(half.value)}")
     _upright(axes, advice.throughput.knee, f"knee: {exact(advice.throughput.knee)}")
     return _labelled(axes, **view)

@@ -15,7 +15,6 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.nn.parameter import UninitializedParameter
 from torch.utils.data import IterableDataset
 
-from bslib.models.modes import normalises_over_batch
 from bslib.refusal import Refusal
 
 Optimizer = torch.optim.Optimizer
@@ -106,11 +105,6 @@ class Problem:
         if self.optimizer is None or self.learning_rate is not None:
             return self.learning_rate
         return float(self.optimizer.param_groups[0]["lr"])
-
-    @property
-    def normalises_over_batch(self) -> bool:
-        """Whether batch normalisation joins the examples of a batch."""
-        return normalises_over_batch(self.model)
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,7 +145,8 @@ def _tried(
     while True:
         taken[size] = _rough(at(size), clock, synchronize)
         highest = max(highest, size / taken[size])
-        half = taken[smallest] * highest
+        fixed = max(time_s - each / highest for each, time_s in taken.items())
+        half = highest * max(fixed, taken[smallest])
         left = patience_s - (clock() - start)
         # four times the time now, and then twice in each round; smaller sizes take a third more
         slow = 4 * taken[size] * (TRIALS + 2.7 * FEWEST_ROUNDS) > left
