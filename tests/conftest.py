@@ -21,6 +21,12 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Give a module that a test builds the same initial weights in every run."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def closed_figures() -> Iterator[None]:
     """Draw without a screen, and leave no figure and no other backend behind."""

