@@ -169,5 +169,6 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
             f"loading while training: one process reads an example in {subject.load_s * 1e3:.3g} "
             f"ms, so it takes about {max(1, math.ceil(rate_needed)):,} of them to keep up"
         )
-    said.append("how well it generalises: tune the learning rate anew before you compare")
+    if found is not None:
+        said.append("how well it generalises: tune the learning rate anew before you compare")
     return said
