@@ -153,7 +153,10 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
         )
         said.append("how many steps your target takes: times are relative to the best size's")
         if subject.problem.optimizer is None:
-            said.append("your optimiser: none was given, so no learning rate is advised")
+            said.append(
+                "your optimiser: none was given, so that the noise is that of a training with "
+                "Adam, and no learning rate is advised"
+            )
         elif subject.problem.batch_size is None:
             said.append("the batch size that your learning rate belongs to, so none is advised")
         if found.ghost_batch_size is not None:
