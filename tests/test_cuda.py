@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import problem_case
 import pytest
 import torch
 from torch import Tensor, nn
 from training_case import CLASSES, convolutional, flat, mlp, small_task
 
 from bslib import memory
+from bslib.advise import advise
 from bslib.data import CrossEntropy, Examples, Task
 from bslib.training import Budget, Target, engine, replay, shuffling, stepping, train
 
@@ -219,3 +221,16 @@ def test_the_largest_batch_runs_and_the_next_does_not(device: str) -> None:
     assert memory.probe(step, found.batch_size, limit_bytes=limit).fits
     assert not memory.probe(step, beyond, limit_bytes=limit).fits
     assert found.predicted == pytest.approx(found.batch_size, rel=0.2)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_advice_leaves_the_problem_on_its_own_device(device: str) -> None:
+    """What is measured on a device is a copy: the problem stays on the CPU, bit by bit."""
+    asked = problem_case.problem(optimizer=problem_case.sgd)
+    before = problem_case.everything(asked)
+    found = advise(asked, device=device, budget_s=6.0)
+    assert problem_case.differences(before, problem_case.everything(asked)) == []
+    assert {each.device.type for each in asked.model.parameters()} == {"cpu"}
+    assert found.batch_size is not None
+    assert found.memory.largest is not None
+    assert not found.throughput.times.empty
