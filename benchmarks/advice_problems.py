@@ -4,26 +4,19 @@ Targets and the grids' centers were set from pilots, before any advice was asked
 neither reached at once nor at the end of what can be learnt.
 """
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from bslib import data, models
 from bslib.advise import Problem
+from bslib.advise.targets import OPTIMIZERS, MeanLoss
 from bslib.data import Task
-
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": torch.optim.SGD,
-    "momentum": functools.partial(torch.optim.SGD, momentum=0.9),
-    "adam": torch.optim.Adam,
-}
 
 
 @dataclass(frozen=True)
@@ -67,19 +60,12 @@ class Workload:
         module = self.module(task, seed)
         optimizer = OPTIMIZERS[self.optimizer](module.parameters(), lr=learning_rate)
         dataset = TensorDataset(task.train.inputs, task.train.targets)
-        loss = functools.partial(mean_loss, task)
-        return Problem(module, loss, dataset, optimizer, batch_size=batch_size)
+        return Problem(module, MeanLoss(task), dataset, optimizer, batch_size=batch_size)
 
     def key(self, *more: Any) -> str:
         """Return a hash of the definition and of what else a result depends on."""
         told = json.dumps([asdict(self), *more], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def mean_loss(task: Task, module: nn.Module, batch: Any) -> Tensor:
-    """Return the mean of a task's losses over a batch."""
-    inputs, targets = batch
-    return task.loss(module(inputs), targets).mean()
 
 
 def powers(smallest: int, largest: int) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from advice_problems import OPTIMIZERS, Workload
+from advice_problems import Workload
 from advice_results import columns
 from torch import nn
 
 from bslib import throughput
+from bslib.advise.targets import OPTIMIZERS
 from bslib.memory import TaskLoss, TrainingStep
 from bslib.scaling import critical_batch_size, tuned
 from bslib.throughput.training_step import block_counts

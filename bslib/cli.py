@@ -26,12 +26,27 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 PROFILES = click.Choice(["quick", "full"])
 FOLDER = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path, dir_okay=False)
 POSITIVE = click.FloatRange(0, min_open=True)
 
 
 class _Refused(click.ClickException):
     exit_code = 2
+
+
+class _NewFile(click.Path):
+    """A file to write: it may be absent, its folder may not."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"there is no folder {path.absolute().parent} to write {path.name} to")
+        return path
+
+
+FILE = _NewFile()
 
 
 class _Commands(click.Group):
@@ -185,8 +200,6 @@ def audit(
     """
     from bslib import audit as auditing
 
-    if json_file is not None and not json_file.parent.is_dir():
-        raise Refusal(f"--json: there is no folder {json_file.parent}")
     found = auditing.audit(sweep, metric=metric, maximise=maximise, where=where)
     if json_file is not None:
         json_file.write_text(found.dumps() + "\n", encoding="utf-8")

@@ -11,12 +11,12 @@ import problem_case
 import pytest
 import torch
 from torch import Tensor, nn
-from training_case import CLASSES, convolutional, flat, mlp, small_task
+from training_case import CLASSES, convolutional, flat, mlp, small_task, three_trainings
 
 from bslib import memory
 from bslib.advise import advise
 from bslib.data import CrossEntropy, Examples, Task
-from bslib.training import Budget, Target, engine, replay, shuffling, stepping, train
+from bslib.training import Budget, engine, replay, shuffling, stepping, train
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 CUDA = pytest.param("cuda", marks=needs_cuda)
@@ -98,21 +98,9 @@ def test_another_device_or_way_learns_the_same(network: str, device: str, strate
 
 
 def on_a_gpu(strategy: str, network: str, optimizer: str, batch_size: int) -> Any:
-    return train(
-        small_task(image=network != "mlp").to("cuda"),
-        initial=[BUILD[network](seed) for seed in (1, 2, 3)],
-        batch_size=batch_size,
-        learning_rates=[0.02, 1e9, 0.01],
-        seeds=[1, 2, 3],
-        optimizer=optimizer,
-        schedule="cosine",
-        warmup=0.1,
-        budget=Budget(steps=150),
-        target=Target("train_loss", 0.0),
-        evaluate_every=33,
-        record_batch_loss=True,
-        strategy=strategy,
-    )
+    task = small_task(image=network != "mlp").to("cuda")
+    settings = {"strategy": strategy, "optimizer": optimizer, "batch_size": batch_size}
+    return three_trainings(task, BUILD[network], **settings)
 
 
 @needs_cuda

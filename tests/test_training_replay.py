@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from training_case import flat, mlp, small_task
+from training_case import flat, mlp, small_task, three_trainings
 
-from bslib.training import Budget, Target, engine, ensemble, replay, train
+from bslib.training import Budget, engine, ensemble, replay, train
 
 
 class Recording(TorchDispatchMode):
@@ -67,20 +67,8 @@ def test_replayed_steps_are_the_hosts(strategy, optimizer, batch_size, monkeypat
     """Ragged, whole and full batches, schedules, an end on the way: equal to rounding."""
 
     def run():
-        return train(
-            small_task(),
-            initial=[mlp(1), mlp(2), mlp(3)],
-            batch_size=batch_size,
-            learning_rates=[0.02, 1e9, 0.01],
-            seeds=[1, 2, 3],
-            optimizer=optimizer,
-            schedule="cosine",
-            warmup=0.1,
-            budget=Budget(steps=150),
-            target=Target("train_loss", 0.0),
-            evaluate_every=33,
-            record_batch_loss=True,
-            strategy=strategy,
+        return three_trainings(
+            small_task(), mlp, strategy=strategy, optimizer=optimizer, batch_size=batch_size
         )
 
     monkeypatch.setattr(replay, "RUN", 5)

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bslib.data import CrossEntropy, Examples, HalfSquaredError, Task
+from bslib.training import Budget, Target, Training, train
 from bslib.training.shuffling import Shuffle
 
 FEATURES, CLASSES = 6, 3
@@ -98,3 +100,20 @@ def flat(module: nn.Module) -> Tensor:
     """All parameters and buffers in a row."""
     state = module.state_dict().values()
     return torch.cat([each.detach().double().flatten() for each in state])
+
+
+def three_trainings(task: Task, build: Callable[[int], nn.Module], **settings: Any) -> Training:
+    """Train three members on a schedule; the second diverges on the way."""
+    return train(
+        task,
+        initial=[build(seed) for seed in (1, 2, 3)],
+        learning_rates=[0.02, 1e9, 0.01],
+        seeds=[1, 2, 3],
+        schedule="cosine",
+        warmup=0.1,
+        budget=Budget(steps=150),
+        target=Target("train_loss", 0.0),
+        evaluate_every=33,
+        record_batch_loss=True,
+        **settings,
+    )

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bslib.parallel.cost_model import Network
+from bslib.parallel.cost_model import CostModel, Network
 from bslib.scaling import time_to_target
 from bslib.stats import Estimate
 
@@ -24,6 +24,8 @@ from bslib.stats import Estimate
 # the literature (McCandlish et al. 2018, table 1), and in the trainings of this book mostly larger,
 # by up to about this factor (benchmarks/results/advice.json).
 STAND_IN = 3.0
+# Examples: so large that in the laws it is as good as infinite, to rounding.
+UNBOUNDED = 1e30
 # A size is said to be flat, or near enough, within so much of the best time.
 FLAT = 0.1
 # Beyond so much more time than the best, at worst, the data cannot tell.
@@ -31,6 +33,7 @@ CANNOT_TELL = 1.5
 STATISTICS, THROUGHPUT, MEMORY, NETWORK, DATA = (
     "statistics", "throughput", "memory", "network", "data",
 )  # fmt: skip
+NO_NETWORK = Network("none", 0.0, math.inf)
 Floats = NDArray[np.float64]
 
 
@@ -52,11 +55,15 @@ class Devices:
     network: Network | None = None
 
     @property
+    def model(self) -> CostModel:
+        """What a step costs, on machines of their own and without overlap."""
+        network = self.network or NO_NETWORK
+        return CostModel(self.fixed_time_s, self.example_time_s, self.gradient_bytes, network)
+
+    @property
     def communication_s(self) -> float:
         """Seconds of the all-reduce in a step."""
-        if self.network is None or self.world_size == 1:
-            return 0.0
-        return float(self.network.ring_s(self.world_size, self.gradient_bytes))
+        return float(self.model.communication_s(self.world_size))
 
     @property
     def half_batch_size(self) -> float:
@@ -67,7 +74,7 @@ class Devices:
     def step_time_s(self, batch_size: ArrayLike) -> Floats:
         """Return t(B) of a global batch."""
         local = np.asarray(batch_size, float) / self.world_size
-        return self.fixed_time_s + self.communication_s + local * self.example_time_s
+        return self.model.step_time_s(local, self.world_size)
 
 
 @dataclass(frozen=True)
@@ -112,14 +119,17 @@ def slowdown(
     Args:
         pair: a critical and a half batch size; either may be infinite.
     """
-    critical, half = pair
-    best = most if math.inf in pair else time_to_target.best_batch_size(critical, half)
-    best = min(max(best, least), most)
+    critical, half = (min(each, UNBOUNDED) for each in pair)
+    best = min(max(time_to_target.best_batch_size(critical, half), least), most)
 
-    def taken(size: ArrayLike) -> Floats:  # a factor that is infinite leaves its larger part
-        size = np.asarray(size, float)
-        steps = 1 / size if math.isinf(critical) else 1 + critical / size
-        return np.asarray(steps * (1.0 if math.isinf(half) else size + half))
+    def taken(size: ArrayLike) -> Floats:
+        return time_to_target.seconds(
+            size,
+            minimal_steps=1.0,
+            critical_batch_size=critical,
+            maximal_throughput=1.0,
+            half_batch_size=half,
+        )
 
     return np.asarray(taken(batch_size) / taken(best))
 
@@ -139,12 +149,7 @@ def band(sizes: ArrayLike, where: Range, most: float, least: float = 1.0) -> pd.
 def best(critical: Estimate, half: Estimate, scale: float = 1.0) -> Estimate:
     """Estimate B* = sqrt(B_crit B_half); its interval holds both ranges' corners."""
     where = possible(critical, half, scale)
-    low, high = (
-        math.sqrt(where.critical[end] * where.half[end])
-        if math.isfinite(where.critical[end] * where.half[end])
-        else math.inf
-        for end in (0, 2)
-    )
+    low, high = (math.sqrt(where.critical[end] * where.half[end]) for end in (0, 2))
     if math.isinf(where.critical[1]):
         return Estimate(None, low, high, critical.level, critical.n, critical.reason)
     value = time_to_target.best_batch_size(*where.value)

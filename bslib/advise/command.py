@@ -15,13 +15,13 @@ from bslib.advise.advising import advise
 from bslib.advise.bars import Bars
 from bslib.advise.targets import Settings
 from bslib.parallel import Network, WorkerFailed, cost_model, timing
+from bslib.parallel.__main__ import MESSAGE_BYTES
 from bslib.refusal import Refusal
 
 # Kept for drawing and writing the report, of the time that the whole command may take.
 REPORT_S = 4.0
 # Measuring gets no less, however long imports took.
 LEAST_S = 2.0
-MESSAGE_BYTES = (4, 4_096, 65_536, 524_288, 4_194_304)
 
 
 def run(
@@ -50,9 +50,6 @@ def run(
 
     The other arguments are those of the command line.
     """
-    for file in (json_file, html_file):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise Refusal(f"there is no folder {file.absolute().parent} to write {file.name} to")
     settings = Settings(model, optimizer, learning_rate, batch_size, seed)
     found = targets.find(target, task=task, settings=settings)
     network = _network(world_size, bandwidth, latency)

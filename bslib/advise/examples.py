@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
+from bslib.advise.problem import error_line
 from bslib.memory.step import tensors
 from bslib.refusal import Refusal
 
@@ -68,7 +69,7 @@ def _collated(dataset: Any, rows: Sequence[int]) -> Any:
 
 def _unlike(error: Exception) -> Refusal:
     return Refusal(
-        f"the data set's items do not make a batch: {_told(error)}; give items of one shape, "
+        f"the data set's items do not make a batch: {error_line(error)}; give items of one shape, "
         "padded where they differ in length"
     )
 
@@ -80,7 +81,3 @@ def _joined(parts: Sequence[Any]) -> Any:
     if isinstance(first, tuple | list):
         return tuple(_joined(each) for each in zip(*parts, strict=True))
     return torch.cat(list(parts))
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]

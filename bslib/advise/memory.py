@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from bslib.advise.problem import error_line
 from bslib.advise.subject import Subject
 from bslib.memory import MemoryLaw, Probe, default_limit, largest_batch, memory_law, probe
 from bslib.refusal import Refusal
@@ -46,7 +47,7 @@ def predict(subject: Subject, limit_bytes: int | None) -> tuple[Memory, MemoryLa
         law = memory_law(subject.step())
         fits = law.largest_batch(limit)
     except Exception as error:  # whatever a user's model does; without a law there is no cap
-        why = f"no law of its memory: {type(error).__name__}: {error}".splitlines()[0]
+        why = f"no law of its memory: {error_line(error)}"
         return Memory(None, "", limit, False, why, nothing), None
     if fits < subject.smallest:
         need = law.peak_bytes(subject.smallest) / MB

@@ -228,5 +228,10 @@ def _check_rate(rate: object) -> None:
         raise Refusal(f"learning_rate must be a finite number above 0, not {rate!r}")
 
 
+def error_line(error: Exception) -> str:
+    """Say in a line what a user's own code raised."""
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+
+
 def _kind(value: object) -> str:
     return f"a {type(value).__name__}"

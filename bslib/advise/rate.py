@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from bslib.advise.combine import UNBOUNDED
 from bslib.advise.problem import Problem
 from bslib.scaling import rules
 
@@ -15,7 +16,6 @@ _ADAM = (
 # Above this factor a rate is reached in steps.
 WARM_UP_ABOVE = 2.0
 WARM_UP_SHARE = 0.05
-UNBOUNDED = 1e12  # examples, for a critical batch size that may be anything
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bslib.advise.examples import MOST_EXAMPLES, drawn, loaded
-from bslib.advise.problem import Optimizer, Problem, SameOptimizer
+from bslib.advise.problem import Optimizer, Problem, SameOptimizer, error_line
 from bslib.memory import TrainingStep, is_out_of_memory
 from bslib.memory.step import apply
 from bslib.models.modes import normalises_over_batch
@@ -97,8 +97,7 @@ def prepare(
     examples, held, load_s = loaded(problem.dataset, order, patience_s, clock)
     on_device = apply(lambda tensor: tensor.detach().to(device), examples)
     subject = Subject(problem, module, on_device, held, load_s, smallest=1)
-    smallest = _first_step(subject)
-    return Subject(problem, module, on_device, held, load_s, smallest)
+    return replace(subject, smallest=_first_step(subject))
 
 
 def _copied(model: nn.Module, device: torch.device) -> nn.Module:
@@ -106,7 +105,7 @@ def _copied(model: nn.Module, device: torch.device) -> nn.Module:
         copied = copy.deepcopy(model).to(device)
         return copied if copied.training else copied.train()
     except Exception as error:
-        raise Refusal(f"the model cannot be copied to {device}: {_told(error)}") from error
+        raise Refusal(f"the model cannot be copied to {device}: {error_line(error)}") from error
 
 
 def _first_step(subject: Subject) -> int:
@@ -191,8 +190,4 @@ def _failed(what: str, size: int, error: Exception) -> Refusal:
     if is_out_of_memory(error):
         return Refusal(f"no memory even for a batch of {size}: take a smaller model, or a "
                        "device with more memory")  # fmt: skip
-    return Refusal(f"{what} failed on a first batch of {size}: {_told(error)}")
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    return Refusal(f"{what} failed on a first batch of {size}: {error_line(error)}")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from bslib import data, models
-from bslib.advise.problem import Optimizer, Problem
+from bslib.advise.problem import Optimizer, Problem, error_line
 from bslib.data.vision import datasets
 from bslib.memory import TaskLoss
 from bslib.refusal import Refusal
@@ -135,7 +135,7 @@ def of_function(target: str) -> Problem:
     except AttributeError as error:
         raise Refusal(f"{module} has no {name!r}: {error}") from error
     except Exception as error:
-        raise Refusal(f"{module} cannot be imported: {_told(error)}") from error
+        raise Refusal(f"{module} cannot be imported: {error_line(error)}") from error
     if not callable(found) or _needs_arguments(found):
         raise Refusal(f"{target} must be a function without arguments that returns a Problem")
     try:
@@ -143,7 +143,7 @@ def of_function(target: str) -> Problem:
     except Refusal:
         raise
     except Exception as error:
-        raise Refusal(f"{target} failed: {_told(error)}") from error
+        raise Refusal(f"{target} failed: {error_line(error)}") from error
     if not isinstance(problem, Problem):
         kind = type(problem).__name__
         raise Refusal(f"{target} must return a bslib.advise.Problem, not a {kind}")
@@ -240,7 +240,3 @@ def _needs_arguments(function: Callable[..., Any]) -> bool:
         return False
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return any(each.default is each.empty and each.kind not in kinds for each in parameters)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
