@@ -1,115 +1,189 @@
 """The arms of the GPU benchmark: a sweep side by side, one by one, on JAX; and its floor."""
 
+import math
+import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
 import arms
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from bslib import device as devices
 from bslib import training
 from bslib.data import Task
-from bslib.training import engine, stepping
+from bslib.training import engine, shuffling, stepping
 
 SWEEP, ONE_BY_ONE, JAX, FLOOR = "sweep", "one by one", "JAX", "the floor"
 WARM = 4  # steps before the clock counts: in the first, a GPU's step is recorded
 SQUARE, COPIED = 4_096, 2**28
+NO_JAX = "JAX is not installed: the comparison with it was not run"
 
-# An arm: examples a second, over that many steps at a batch size; set-up left out.
-Arm = Callable[[int, int], float]  # (batch_size, steps)
+# Another's training is compared with the engine's over a few small steps, of some members.
+COMPARED_MEMBERS, COMPARED_BATCH_SIZE, COMPARED_STEPS = 16, 4, 3
+UNIT, TIPPED = 2.0**-24, 0.1  # float32's rounding; what a rectifier that rounding tips may change
+
+Arm = Callable[[], float]  # examples a second; set-up and compilation left out
+# Networks trained in the order (members, steps, b) of the examples.
+Trained = Callable[[Sequence[nn.Module], Tensor], Sequence[nn.Module]]
 
 
-def running(
-    task: Task, model: str, where: torch.device, members: int, alone: int
-) -> tuple[dict[str, Arm], dict[str, str]]:
-    """Return the arms by name, and why others are missing."""
-    placed = task.to(where)
+@dataclass(frozen=True)
+class Work:
+    """What an arm does: so many members of a model, so many steps, on the task's device."""
+
+    task: Task
+    model: str
+    members: int
+    batch_size: int
+    steps: int
+
+    @property
+    def where(self) -> torch.device:
+        """The task's device."""
+        return self.task.train.inputs.device
+
+    @property
+    def warm(self) -> int:
+        """Steps before the clock counts."""
+        return min(WARM, self.steps - 1)
+
+    def modules(self) -> list[nn.Module]:
+        """Return the members' networks as they start."""
+        build = arms.WORK[self.model][0]
+        return [build(self.task, seed=seed) for seed in range(self.members)]
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The arms by name, why others are missing, and what there is to say of JAX's."""
+
+    running: dict[str, Arm]
+    missing: dict[str, str]
+    jax: dict[str, Any]
+
+
+def running(work: Work, alone: int) -> Arms:
+    """Return the arms that run here."""
     found: dict[str, Arm] = {
-        SWEEP: partial(sweep, placed, model, members),
-        ONE_BY_ONE: partial(one_by_one, placed, model, alone),
-        FLOOR: partial(floor, placed, model, members),
+        SWEEP: partial(sweep, work),
+        ONE_BY_ONE: partial(one_by_one, work, alone),
+        FLOOR: partial(floor, work),
     }
     try:
-        return found | {JAX: _jax(task, model, where, members)}, {}
-    except (ImportError, RuntimeError) as error:
-        return found, {JAX: str(error)}
+        run, about = _jax(work)
+    except RuntimeError as error:
+        return Arms(found, {JAX: str(error)}, {})
+    return Arms(found | {JAX: run}, {}, about)
 
 
-def sweep(task: Task, model: str, members: int, batch_size: int, steps: int) -> float:
+def sweep(work: Work) -> float:
     """Train all members through the engine; the clock counts from the ``WARM``-th step on."""
-    history = train(task, model, members, batch_size, steps).history
-    ends = history[history["step"] >= min(WARM, steps - 1)].groupby("step")["seconds"].first()
+    history = train(work).history
+    ends = history[history["step"] >= work.warm].groupby("step")["seconds"].first()
     taken = ends.index[-1] - ends.index[0]
-    return float(members * batch_size * taken / (ends.iloc[-1] - ends.iloc[0]))
+    return float(work.members * work.batch_size * taken / (ends.iloc[-1] - ends.iloc[0]))
 
 
-def train(task: Task, model: str, members: int, batch_size: int, steps: int) -> training.Training:
+def train(work: Work) -> training.Training:
     """Take the steps of a sweep, from weights and orders of its members' own."""
-    build = arms.WORK[model][0]
     return training.train(
-        task,
-        initial=[build(task, seed=seed) for seed in range(members)],
-        batch_size=batch_size,
-        learning_rates=[arms.RATE] * members,
-        seeds=range(members),
+        work.task,
+        initial=work.modules(),
+        batch_size=work.batch_size,
+        learning_rates=[arms.RATE] * work.members,
+        seeds=range(work.members),
         optimizer=training.SGD(momentum=arms.MOMENTUM),
-        budget=training.Budget(steps=steps),
-        evaluate_every=[min(WARM, steps - 1)],
+        budget=training.Budget(steps=work.steps),
+        evaluate_every=[work.warm],
         evaluate_on=["test"],
     )
 
 
-def one_by_one(task: Task, model: str, alone: int, batch_size: int, steps: int) -> float:
+def one_by_one(work: Work, alone: int) -> float:
     """The same trainings one after the other, every operation launched by the host."""
     replaying = engine.ReplayStepper
     launched = cast(Any, lambda *parts, recorder: stepping.Stepper(*parts))
     engine.ReplayStepper = launched  # type: ignore[misc]
     try:
-        rates = [sweep(task, model, 1, batch_size, steps) for _ in range(alone)]
+        rates = [sweep(replace(work, members=1)) for _ in range(alone)]
     finally:
         engine.ReplayStepper = replaying  # type: ignore[misc]
     return alone / sum(1 / rate for rate in rates)
 
 
-def floor(task: Task, model: str, members: int, batch_size: int, steps: int) -> float:
+def floor(work: Work) -> float:
     """What the device's own rates allow: a step's operations, and the bytes that it must move.
 
     Operations over the rate of large matrix products in float32, by PyTorch's own count, plus
     bytes over the rate of a large copy: weights and velocity read and written, the gradient
     written and read, each input gathered once. Fusing them could save some; doing without none.
     """
-    module = arms.WORK[model][0](task, seed=0).to(task.train.inputs.device)
-    batch = task.train.subset(range(batch_size))
+    module = replace(work, members=1).modules()[0].to(work.where)
+    batch = work.task.train.subset(range(work.batch_size))
     with FlopCounterMode(display=False) as counter:
-        task.loss(module(batch.inputs), batch.targets).mean().backward()
+        work.task.loss(module(batch.inputs), batch.targets).mean().backward()
     parameters = sum(each.numel() for each in module.parameters())
-    moved = 4 * members * (6 * parameters + 2 * batch.inputs.numel())
-    operations, copied = _rates(batch.inputs.device)
-    seconds = members * counter.get_total_flops() / operations + moved / copied
-    return members * batch_size / seconds
+    moved = 4 * work.members * (6 * parameters + 2 * batch.inputs.numel())
+    operations, copied = _rates(work.where)
+    seconds = work.members * counter.get_total_flops() / operations + moved / copied
+    return work.members * work.batch_size / seconds
 
 
-def kernel_share(
-    task: Task, model: str, where: torch.device, members: int, batch_size: int, steps: int
-) -> float:
+def disagreement(work: Work, trained: Trained) -> float:
+    """Return how far another's training is from the engine's, over what rounding explains.
+
+    Both start from the same weights and see the same batches. Compared is how far each weight
+    has moved, in the norm over a member's weights. Rounding explains, of each of the two: in
+    the products, three a layer, a random walk as long as the longest sum; and in each step the
+    rounding of the weights themselves. The median over members is returned: where rounding
+    moves a rectifier's input, or the larger of two that are pooled, across the other, a
+    member's gradient jumps.
+
+    Raises:
+        RuntimeError: of some member it is more than such jumps explain.
+    """
+    few = replace(work, members=COMPARED_MEMBERS, batch_size=COMPARED_BATCH_SIZE)
+    work = replace(few, steps=COMPARED_STEPS)
+    initial, own = work.modules(), train(work)
+    examples, seeds = len(work.task.train), range(work.members)
+    order = shuffling.Shuffle(examples, work.batch_size, seeds, work.where).next(work.steps)
+    others = trained(initial, torch.stack([cast(Tensor, each) for each in order], dim=1))
+    longest = work.task.train.inputs[: work.batch_size].numel()
+    ratios = []
+    for member, (start, other) in enumerate(zip(initial, others, strict=True)):
+        at = _weights(start)
+        moved, others_moved = _weights(own.module(member)) - at, _weights(other) - at
+        apart = float((others_moved - moved).norm())
+        share = apart / float(moved.norm())
+        if not share <= TIPPED:  # NaN too
+            raise RuntimeError(f"member {member} does not move as in the engine: {share:.0%} off")
+        products = 3 * sum(each.dim() > 1 for each in start.parameters())
+        of_products = products * math.sqrt(longest) * float(moved.norm())
+        of_weights = work.steps * float(at.norm())
+        ratios.append(apart / (2 * UNIT * (of_products + of_weights)))
+    return statistics.median(ratios)
+
+
+def kernel_share(work: Work) -> float:
     """Return the share of a sweep's wall time, all of it, in which a kernel runs.
 
     Recording the step, evaluations and the drawing of orders count as the sweep's time. On a CPU,
     an operation stands for a kernel.
     """
-    placed = task.to(where)
-    train(placed, model, members, batch_size, WARM + 1)
+    where = work.where
+    train(replace(work, steps=WARM + 1))
     on_gpu = where.type == "cuda"
     kind = ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU
     with profile(activities=[kind]) as profiler:
         devices.synchronize(where)
         began = time.perf_counter()
-        train(placed, model, members, batch_size, steps)
+        train(work)
         devices.synchronize(where)
         wall = time.perf_counter() - began
     wanted = torch.autograd.DeviceType.CUDA if on_gpu else torch.autograd.DeviceType.CPU
@@ -155,22 +229,33 @@ def _seconds(call: Callable[[], Tensor], where: torch.device, calls: int = 20) -
     return min(times)
 
 
-def _jax(task: Task, model: str, where: torch.device, members: int) -> Arm:
-    import jax
+def _weights(module: nn.Module) -> Tensor:
+    return torch.cat([each.detach().flatten() for each in module.parameters()]).cpu().double()
 
-    if where.type == "cuda" and jax.default_backend() != "gpu":
+
+def _jax(work: Work) -> tuple[Arm, dict[str, Any]]:
+    """Return JAX's arm, if it computes what the engine does, and what there is to say of it."""
+    try:
+        import jax
+    except ImportError as error:
+        raise RuntimeError(f"{NO_JAX} ({error})") from error
+    if work.where.type == "cuda" and jax.default_backend() != "gpu":
         raise RuntimeError(f"JAX is installed without CUDA: it runs on {jax.default_backend()}")
     import arms_jax
 
-    build, before = arms.WORK[model]
-    arms.WORK[model] = build, members
-    try:
-        run = arms_jax.scan(task, model)
-    finally:
-        arms.WORK[model] = build, before
+    apart = {}
+    for way in arms_jax.WAYS[work.model]:
+        trained = partial(arms_jax.trained, work.task, work.model, way=way)
+        apart[way.name] = disagreement(work, trained)
+        if apart[way.name] > 1:
+            times = f"{apart[way.name]:.1f} times what rounding explains"
+            raise RuntimeError(f"JAX ({way.name}) is off the engine by {times}")
+    counted = work.steps - work.warm  # those that the engine's clock counts
+    run = arms_jax.Sweep(work.task, work.model, work.modules(), work.batch_size, counted)
+    about = {"way": run.way, "compile_s": run.compile_s, "disagreement_over_rounding": apart}
 
-    def rate(batch_size: int, steps: int) -> float:
-        spent = run(batch_size, steps)
+    def rate() -> float:
+        spent = run()
         return spent.examples / spent.wall_s
 
-    return rate
+    return rate, about
