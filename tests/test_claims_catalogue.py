@@ -93,6 +93,12 @@ def test_hashes_tell_the_claims_apart() -> None:
     assert len({claim.criterion_hash for claim in claims.CATALOGUE.values()}) == 24
 
 
+def test_the_joint_level_counts_every_arm() -> None:
+    """All intervals hold at once with 95 %: each one's share is 5 % over the number of arms."""
+    arms = sum(len(claim.arms) for claim in claims.CATALOGUE.values())
+    assert 1 - claims.SIMULTANEOUS_LEVEL == pytest.approx(0.05 / arms)
+
+
 def test_the_catalogue_holds_no_logic() -> None:
     """It is data, hashed by entry: no function, class, loop or comprehension."""
     import ast

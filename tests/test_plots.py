@@ -74,3 +74,15 @@ def test_nothing_measured_still_draws() -> None:
     axes = plots.points(nothing, x="batch_size", y="loss_sd", hue="rule")
     axes.figure.canvas.draw()
     assert axes.get_yscale() == "linear"
+
+
+def test_a_legend_keeps_away_from_the_ends_of_intervals() -> None:
+    """Where a bar reaches into the corner above the points, the legend goes to another."""
+    rising = pd.DataFrame(
+        {"x": [1, 2, 3, 4, 5, 6], "y": [1.0] * 6, "low": [0.9] * 6, "high": [1.1] * 5 + [9.0]}
+    )
+    axes = plots.points(rising.assign(of="measured"), x="x", y="y", hue="of", log="")
+    plots.label(axes, x="x", y="y", legend="")
+    axes.figure.canvas.draw()
+    end = axes.transData.transform((6, 9.0))
+    assert not axes.get_legend().get_window_extent().contains(*end)

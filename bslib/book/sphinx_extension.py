@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from bslib.book import claim_directives
+from bslib.book import claim_directives, figures, tables
 
 __all__ = ["setup"]
 
@@ -34,7 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _drop_thebe, priority=900)
     app.connect("builder-inited", _add_static_files)
     app.connect("doctree-read", _warn_of_failures)
-    app.connect("doctree-resolved", _mark_figures)
+    app.connect("doctree-resolved", _show_outputs)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _prune)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -81,12 +81,16 @@ def failures(notebook: nbformat.NotebookNode) -> list[str]:
     return found
 
 
-def _mark_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Give computed figures the class by which the style sheet turns them dark."""
-    for cell in doctree.findall(nodes.container):
-        if "cell_output" in cell["classes"]:
-            for image in cell.findall(nodes.image):
-                image["classes"] = [*image["classes"], "bslib-figure", "dark-light"]
+def _show_outputs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Make tables ready for reading, and let the style sheet turn and scroll figures."""
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") == "cell_code":
+            first = cell["cell_metadata"].get("bslib", {}).get("first", [])
+            for raw in cell.findall(nodes.raw):
+                raw.children = [nodes.Text(tables.shown(raw.astext(), first))]
+        elif "cell_output" in cell["classes"]:
+            for image in list(cell.findall(nodes.image)):
+                figures.box(image, Path(app.srcdir, image["uri"]))
 
 
 def _copy_mathjax(app: Sphinx, exception: Exception | None) -> None:

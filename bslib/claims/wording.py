@@ -39,7 +39,7 @@ def region(low: float, high: float, unit: str = "") -> str:
 
 
 def level(value: float) -> str:
-    """Write a confidence level: ``95 %``, ``99.79 %``."""
+    """Write a confidence level: ``95 %``, ``99.94 %``."""
     return f"{100 * value:.4g} %"
 
 

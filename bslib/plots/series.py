@@ -33,7 +33,9 @@ def points(
     axes = plt.gca() if axes is None else axes
     for style, name, group in _groups(frame, hue):
         below, above = group[y] - group["low"], group["high"] - group[y]
-        axes.errorbar(group[x], group[y], yerr=[below, above], label=name, linestyle="", **style)
+        # A legend looks for the emptiest corner, and sees the bars' caps but not the bars.
+        drawn = {"linestyle": "", "capsize": 1.5, **style}
+        axes.errorbar(group[x], group[y], yerr=[below, above], label=name, **drawn)
     return _finish(axes, x, y, log)
 
 
