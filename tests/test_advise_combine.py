@@ -188,7 +188,7 @@ def test_devices_take_what_the_cost_model_says(world: int) -> None:
 
 def test_each_limit_binds_where_it_is_the_first() -> None:
     """The cap where B* lies beyond it, the network where it is most of a step's fixed cost, and
-    else the smaller of the two sizes."""
+    else the smaller of the two sizes, or both where either may be it."""
     one = Devices(1, 2e-3, 1e-5)
     many = Devices(8, 1e-4, 1e-5, 4_000_000, NETWORK)
     few, wide = ranges(50.0, 200.0), ranges(200.0, 50.0)
@@ -198,6 +198,8 @@ def test_each_limit_binds_where_it_is_the_first() -> None:
     assert combine.binding(few, 100, 99, combine.DATA, many) == combine.DATA
     assert combine.binding(few, 100, 100, combine.MEMORY, one) == combine.STATISTICS
     assert combine.binding(few, 100, 1_000, combine.MEMORY, many) == combine.NETWORK
+    assert combine.binding(ranges(50.0, 200.0, 3.0), 100, 1_000, "", one) == combine.BOTH
+    assert combine.binding(ranges(200.0, 50.0, 3.0), 100, 1_000, "", one) == combine.BOTH
 
 
 def concluded(critical: float, half: float, **given: object) -> Advice:

@@ -78,7 +78,7 @@ class Advice:
         slowdown: time at the advised size over the best, at worst over everything inside the
             intervals; None as above.
         certain: whether ``slowdown`` is small enough for advice; else the data cannot tell.
-        binding: "statistics", "throughput", "memory", "network" or "data"; "" as above.
+        binding: "statistics", "throughput", "both", "memory", "network" or "data"; "" as above.
         largest: the largest global batch that fits, or that there are data for.
         memory, throughput, noise: what was measured; noise is None where it was not.
         devices: what a step costs on all of them.

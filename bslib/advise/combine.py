@@ -30,8 +30,8 @@ UNBOUNDED = 1e30
 FLAT = 0.1
 # Beyond so much more time than the best, at worst, the data cannot tell.
 CANNOT_TELL = 1.5
-STATISTICS, THROUGHPUT, MEMORY, NETWORK, DATA = (
-    "statistics", "throughput", "memory", "network", "data",
+STATISTICS, THROUGHPUT, BOTH, MEMORY, NETWORK, DATA = (
+    "statistics", "throughput", "both", "memory", "network", "data",
 )  # fmt: skip
 NO_NETWORK = Network("none", 0.0, math.inf)
 Floats = NDArray[np.float64]
@@ -190,14 +190,15 @@ def flat(where: Range, smallest: int, most: int, within: float = FLAT) -> tuple[
 def binding(where: Range, best_size: float, cap: int, capped_by: str, devices: Devices) -> str:
     """Say what keeps the batch from being larger.
 
-    The cap, where B* lies beyond it. Else the smaller of B_crit and B_half decides: above
-    B_crit more examples do not save steps (statistics); above B_half more examples do not save
-    time an example (throughput). Where the all-reduce is most of what a step costs whatever its
-    batch, the network.
+    The cap, where B* lies beyond it. Where the all-reduce is most of what a step costs whatever
+    its batch, the network. Else the smaller of B_crit and B_half decides: above B_crit more
+    examples do not save steps (statistics); above B_half more examples do not save time an
+    example (throughput). Where either may be the smaller, both.
     """
     if best_size > cap and capped_by:
         return capped_by
     if devices.communication_s > devices.fixed_time_s:
         return NETWORK
-    critical, half = where.value
-    return STATISTICS if critical < half else THROUGHPUT
+    if where.critical[2] < where.half[0]:
+        return STATISTICS
+    return THROUGHPUT if where.half[2] < where.critical[0] else BOTH

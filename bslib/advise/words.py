@@ -9,12 +9,15 @@ from bslib.advise.numbers import at, between, contenders, exact, longer, size
 _BINDS = {
     combine.STATISTICS: "the statistics bind",
     combine.THROUGHPUT: "throughput binds",
+    combine.BOTH: "statistics and throughput bind alike",
     combine.NETWORK: "the network binds",
     combine.MEMORY: "memory binds",
     combine.DATA: "the data bind",
 }
 # Why not larger, and why not smaller.
 _WHY = {
+    combine.BOTH: "a larger batch would lengthen each step by about what it saves in steps, and a "
+    "smaller one the reverse",
     combine.STATISTICS: "a larger batch would save hardly any steps, and a smaller one would need "
     "more steps that are hardly shorter",
     combine.THROUGHPUT: "a larger batch would lengthen each step by more than it saves in steps, "
@@ -72,7 +75,8 @@ def _noise(advice: Advice) -> str:
         )
     return (
         f"The gradient noise puts the critical batch size near {size(critical.value)} "
-        f"({between(critical.low, critical.high)}): beyond it, more examples save few steps."
+        f"({between(critical.low, critical.high)}, and as it only stands in, within a factor of "
+        f"{combine.STAND_IN:g}): beyond it, more examples save few steps."
     )
 
 
