@@ -9,21 +9,33 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from bslib import claims
-from bslib.book import assemble, graft, notes, recorded, run_folder
+from bslib.book import (
+    assemble,
+    cheat_sheet,
+    claim_directives,
+    graft,
+    notes,
+    pages,
+    recorded,
+    run_folder,
+)
 from bslib.book.build import BuildError, build
 from bslib.book.checkout import Checkout
 from bslib.book.sources import source_hash
 from bslib.book.sphinx_extension import failures, mathjax_folder
 from bslib.refusal import Refusal
+from bslib.stats import Estimate
 
 ROOT = Path(__file__).parent.parent
 PAGE = "chapters/3-increasing/gradient-variance.ipynb"
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+FRONT = "# Front\n\n```{main-rules}\n```\n```{claim-tiles}\n```\n```{claims} 3\n```\n"
 CARD = '<div class="card">the card</div>'
 
 
@@ -49,8 +61,10 @@ def executed(source: NotebookNode, **output: object) -> NotebookNode:
 
 
 def verdict_output() -> NotebookNode:
-    about = {"outcome": "supported", "key": "3.3"}
-    about["criterion_hash"] = claims.claim("3.3").criterion_hash
+    arms = claims.claim("3.3").arms
+    middles = {arm.name: (arm.low + arm.high) / 2 for arm in arms}
+    estimates = {name: Estimate(at, at - 0.01, at + 0.01, n=8) for name, at in middles.items()}
+    about = claims.judge("3.3", estimates, {"device": "a CPU"}).to_json()
     bundle = {"text/html": CARD, "text/plain": "supported", claims.MIME: about}
     return new_output("display_data", data=bundle)
 
@@ -99,7 +113,7 @@ def test_the_card_follows_the_title_and_the_provenance_ends_the_page() -> None:
     page = assemble.dressed(assemble.undressed(source, where), source, where)
     assert CARD in page.cells[1].source
     assert all(text in page.cells[-1].source for text in ("a CPU", "seeds = 8", "unchanged", "4.2"))
-    assert page.metadata["bslib"]["outcome"] == "supported"
+    assert page.metadata["bslib"]["verdict"]["outcome"] == "supported"
 
 
 def test_a_criterion_changed_after_the_run_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +130,7 @@ def test_a_page_in_no_run_says_so() -> None:
     """Without a run a page shows its code and the note, and no verdict."""
     page = assemble.dressed(assemble.undressed(notebook(), None), notebook(), None)
     assert notes.NOT_RUN in page.cells[1].source
-    assert "outcome" not in page.metadata["bslib"]
+    assert "verdict" not in page.metadata["bslib"]
 
 
 def run_of(root: Path, profile: str, device: str, *, status: str = "ok") -> recorded.Run:
@@ -198,7 +212,7 @@ def tree(tmp_path: Path) -> Checkout:
     shutil.copy(ROOT / "_config.yml", root)
     toc = "format: jb-book\nroot: chapters/index\nchapters:\n- file: chapters/ledger\n- file: "
     (root / "_toc.yml").write_text(toc + PAGE.removesuffix(".ipynb") + "\n")
-    (root / "chapters" / "index.md").write_text("# Front\n\n```{claims} 3\n```\n")
+    (root / "chapters" / "index.md").write_text(FRONT)
     (root / "chapters" / "references.bib").touch()
     nbformat.write(notebook(), root / PAGE)
     ledger = new_notebook(cells=[new_markdown_cell("# Ledger", id="t")], metadata=PYTHON)
@@ -230,7 +244,47 @@ def test_two_builds_give_the_same_bytes(tree: Checkout, tmp_path: Path) -> None:
     second = build([run], tmp_path / "another-place" / "html", tree)
     assert digest(first.parent) == digest(second.parent)
     assert CARD in (first.parent / PAGE).with_suffix(".html").read_text()
+    front = (first.parent / "chapters" / "index.html").read_text()
+    assert front.count('class="bslib-tile bslib-supported"') == 1
+    assert front.count("Not settled by the runs of this book.") == len(cheat_sheet.MAIN)
+    assert "3.3 Does a larger batch give a steadier gradient?" in front
     assert [path.name for path in first.parent.parent.iterdir()] == ["html"]
+
+
+def three_one() -> pages.StagedPage:
+    """Return a staged page on 3.1: supported at small batches, refuted at large ones."""
+    estimates = {}
+    for arm, side in zip(claims.claim("3.1").arms, (1, -1, 1, -1), strict=True):
+        at = arm.edge + (side if arm.edge == arm.low else -side) * 0.1
+        estimates[arm.name] = Estimate(at, at - 0.01, at + 0.01, n=8)
+    return pages.StagedPage("a", claims.judge("3.1", estimates), timed=True)
+
+
+def shown(directive: type[claim_directives.MainRules | claim_directives.ClaimTiles]) -> str:
+    """Return what a directive of the front page makes of that page, without Sphinx."""
+
+    class Alone(directive):  # type: ignore[valid-type, misc]
+        def __init__(self) -> None: ...
+
+        def staged(self) -> dict[str, pages.StagedPage]:
+            return {"3.1": three_one()}
+
+        def link(self, page: pages.StagedPage, text: str) -> str:
+            return f"<a>{text}</a>"
+
+    return str(Alone().html())
+
+
+def test_the_front_page_has_rules_and_arms_from_the_staged_verdicts() -> None:
+    """A rule is the cheat sheet's sentence for the page's outcomes, and a tile names arms."""
+    rule = cheat_sheet.SOONER.rules[0]
+    rules = shown(claim_directives.MainRules)
+    assert f"{rule.says['supported', 'refuted']} <span" in rules
+    assert "<a>3.1</a>" in rules
+    assert rules.count("Not settled by the runs of this book.") == len(cheat_sheet.MAIN) - 2
+    tiles = shown(claim_directives.ClaimTiles)
+    assert "Supported: steps at small batches, and 1 more." in tiles
+    assert tiles.count("bslib-arms") == 2
 
 
 def test_a_failed_notebook_fails_the_build_and_leaves_the_book_as_it_was(
@@ -268,6 +322,25 @@ def test_each_section_lists_its_claims_from_the_catalogue() -> None:
     intros = sorted((ROOT / "chapters").glob("*/intro.md"))
     listed = [re.findall(r"```\{claims\} (\d)", path.read_text()) for path in intros]
     assert listed == [["1"], ["2"], ["3"]]
+
+
+def test_pages_stand_in_the_order_of_their_claims() -> None:
+    """Within a section and over all, the table of contents follows the claims' numbers."""
+    keys = [page.claim for page in Checkout(ROOT).pages if page.claim is not None]
+    assert keys == list(claims.CATALOGUE)
+
+
+def test_the_sidebar_numbers_claims() -> None:
+    """In the built book a claim's entry starts with its number; other entries stay as they are."""
+    given = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    made = yaml.safe_load(assemble.numbered(Checkout(ROOT)))
+    entries = [
+        (old, new)
+        for old_part, new_part in zip(given["parts"], made["parts"], strict=True)
+        for old, new in zip(old_part["chapters"], new_part["chapters"], strict=True)
+    ]
+    titled = [new["title"] for old, new in entries if new != old]
+    assert titled == [f"{key} {claim.title}" for key, claim in claims.CATALOGUE.items()]
 
 
 def test_references_name_the_paper_they_link() -> None:

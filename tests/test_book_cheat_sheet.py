@@ -12,6 +12,7 @@ from bslib import claims
 from bslib.book import cheat_sheet, ledger
 from bslib.book.cheat_sheet import rules, show
 from bslib.book.cheat_sheet.answer import Answer, Support, answer
+from bslib.book.cheat_sheet.numbers import Number
 from bslib.book.cheat_sheet.rules import ANY, NO, OPEN, YES, Basis, Found, Row, Rule
 from bslib.claims import wording
 from bslib.stats import Estimate
@@ -160,17 +161,89 @@ def test_a_claim_that_was_not_run_leaves_the_rest_of_its_row() -> None:
 def test_numbers_come_from_the_verdict(rule: Rule) -> None:
     """Each number that is shown is an arm's estimate with its interval, as its verdict has it."""
     values = {basis.arm: ODD + place for place, basis in enumerate(rule.bases)}
-    row = Row("", (rule,))
+    plain = dataclasses.replace(rule, shows=re.sub(r":(doubling|roughly)[^}]*", "", rule.shows))
+    row = Row("", (plain,))
     held = {}
     for key in row.keys:
         middles = {arm.name: values.get(arm.name, 0.0) for arm in claims.claim(key).arms}
         estimates = {name: Estimate(at, at - 0.1, at + 0.1, n=8) for name, at in middles.items()}
         held[key] = claims.judge(key, estimates)
-    (shown,) = answer(row, entries(quick=held)).measured
+    found_of_row = answer(row, entries(quick=held))
+    (shown,) = found_of_row.fitted if rule.fitted else found_of_row.measured
     wanted = [wording.interval(at, at - 0.1, at + 0.1) for at in values.values()]
     found = re.findall(r"[\d.]+ \[[^]]+\]", shown)
     assert found
     assert found == wanted[: len(found)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "spec", "words"),
+    [
+        ((-1.0, -1.0, -1.0), "doubling of the batch size", "50 % lower with each doubling of the"),
+        ((-0.653, -0.677, -0.629), "doubling", "36 % lower [35, 37]"),
+        ((1.0, 0.5, 2.0), "doubling", "100 % higher [41, 300]"),
+        ((0.0, -1.0, 1.0), "doubling", "between 50 % lower and 100 % higher"),
+        ((0.0, 0.0, 0.0), "doubling of the batch size", "the same at every batch size"),
+        ((0.0, 0.0, 0.0), "doubling", "the same"),
+        ((1e6, -1e6, 1e6), "doubling", "between 100 % lower and"),
+        ((0.121, 0.0, 0.2), "roughly", "about 0.1"),
+        ((0.121, 0.0, 0.2), "", "as measured"),
+    ],
+)
+def test_an_exponent_is_told_by_what_a_doubling_does(
+    interval: tuple[float, float, float], spec: str, words: str
+) -> None:
+    """Two to the exponent, as a change in percent, with its bounds by size."""
+    assert format(Number(*interval, "as measured"), spec).startswith(words)
+
+
+def test_numbers_of_exponents_stand_where_a_sentence_asks_for_doublings() -> None:
+    """No row shows a bare exponent, and none reads what is no exponent as one."""
+    fields = [
+        (rule.bases[int(name) if name else place], spec)
+        for rule in RULES
+        for place, (_, name, spec, _) in enumerate(
+            each for each in string.Formatter().parse(rule.shows) if each[1] is not None
+        )
+    ]
+    for basis, spec in fields:
+        (arm,) = [arm for arm in claims.claim(basis.key).arms if arm.name == basis.arm]
+        assert ("exponent" in arm.quantity) == bool(spec), (basis.key, basis.arm)
+
+
+def test_a_gap_that_shrinks_is_told_apart_from_one_that_does_not() -> None:
+    """Weight decay shrinks a gap only where the gap with it is surely smaller, and of one sign."""
+    (rule,) = [rule for rule in cheat_sheet.GENERALISATION.rules if rule.nearer]
+    for pattern, text in rule.nearer.items():
+        first, *others = pattern
+        large, small = Number(5.0, 4.0, 6.0, ""), Number(2.0, 1.5, 2.5, "")
+        shrunk = [Found(first, large), *(Found(each, small) for each in others)]
+        alike = [Found(first, large), *(Found(each, large) for each in others)]
+        turned = [Found(first, large), *(Found(each, Number(-2, -3, -1, "")) for each in others)]
+        assert rule.sentence(shrunk) == text
+        assert rule.sentence(alike) == rule.sentence(turned) == rule.says[pattern] != text
+
+
+def test_what_a_model_gives_is_not_called_measured() -> None:
+    """Numbers of 2.9 stand under the fitted model, in both forms; the others under measured."""
+    held = {key: verdict(key) for key in ("1.5", "2.9", "3.5")}
+    shown = cheat_sheet.sheet(book(quick=held), (cheat_sheet.WORKERS,))._repr_mimebundle_()
+    for form in shown.values():
+        told = " ".join(re.sub("<[^>]+>", " ", form).split())
+        model = told.index(show.FITTED)
+        assert told.index(show.MEASURED) < told.index("two workers process") < model
+        assert model < told.index("the fastest size moves by")
+
+
+def test_the_main_rules_are_the_first_of_their_rows() -> None:
+    """The front page's sentences are the sheet's bold ones, whichever way the run came out."""
+    for outcome in (YES, NO):
+        held: dict[str, claims.Verdict] = {}
+        for row in cheat_sheet.MAIN:
+            held |= outcomes_of(row, outcome)
+        found = entries(quick=held)
+        wanted = [answer(row, found).rules[0] for row in cheat_sheet.MAIN]
+        assert [each.rules for each in cheat_sheet.main_rules(found)] == [(w,) for w in wanted]
 
 
 def test_an_estimate_that_was_refused_is_not_a_number() -> None:

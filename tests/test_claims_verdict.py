@@ -127,11 +127,34 @@ def test_card_shows_all_that_it_has_to() -> None:
     """Statement, arms, quantities, figures, regions, levels, scope, literature."""
     verdict = a_verdict(scope={"task": "digits", "seeds": 3})
     for shown in (verdict.html(), " ".join(verdict.text().split())):
-        for text in ("Claim 3.3", "at initialisation", "95 % interval, n = 3", "99.79 %"):
+        for text in ("Claim 3.3", "at initialisation", "95 % interval, n = 3", "99.94 %"):
             assert text.lower() in shown.lower()
         for text in ("-1.05 to -0.95", "-1.0000", "task digits", "seeds 3", "Cochran 1977"):
             assert text.replace("-", wording.MINUS) in shown
         assert verdict.statement in shown
+
+
+@pytest.mark.parametrize(
+    ("prediction", "value", "said"),
+    [
+        ("supported", 2.0, "supported, as measured here. Because."),
+        ("refuted", 2.0, "refuted, which differs from what was measured here (supported)."),
+        ("conditional", None, "conditional; measured: conditional. Because."),
+        ("conditional", 1.0, "conditional, which this measurement does not decide. Because."),
+    ],
+)
+def test_one_word_for_both_does_not_say_that_the_arms_agree(
+    prediction: str, value: float | None, said: str
+) -> None:
+    """Both conditional are set beside each other; only supported and refuted are "as measured"."""
+    arms = (claims.Arm("one", "effect", low=1.0), claims.Arm("other", "effect", low=1.0))
+    claim = claims.Claim("9.9", "1-why", "?", ".", arms, "1", prediction, "Because.", "A 2020", ())
+    values = (2.0, 0.0) if value is None else (value, value)
+    estimates = [stats.Estimate(at, at - 0.1, at + 0.1, n=3) for at in values]
+    verdict = claims.judge_claim(claim, dict(zip(("one", "other"), estimates, strict=True)))
+    for shown in (verdict.html(), verdict.text()):
+        words = " ".join(re.sub("<[^>]+>", "", shown).split())
+        assert f"Expected from the literature: {said}" in words
 
 
 def test_outcome_is_never_colour_alone() -> None:

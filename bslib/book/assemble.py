@@ -4,16 +4,18 @@ import copy
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
 from nbformat import NotebookNode
 
+from bslib import claims
 from bslib.book import notebook as notebooks
 from bslib.book import notes, pages, recorded
 from bslib.book.checkout import Checkout
 from bslib.book.graft import cleaned, for_download, graft, same_code
 from bslib.book.recorded import Recorded, Run
 
-FRONT_MATTER = ("_config.yml", "_toc.yml")
 LEDGER = "chapters/ledger.ipynb"
 
 
@@ -24,8 +26,8 @@ def assemble(checkout: Checkout, runs: Sequence[Run], stage: Path, downloads: Pa
     computed over the runs (:mod:`bslib.book.build`).
     """
     stage.mkdir(parents=True, exist_ok=True)
-    for name in FRONT_MATTER:
-        shutil.copyfile(checkout.root / name, stage / name)
+    shutil.copyfile(checkout.root / "_config.yml", stage / "_config.yml")
+    (stage / "_toc.yml").write_text(numbered(checkout), encoding="utf-8")
     for path in sorted(checkout.root.glob("chapters/**/*")):
         name = path.relative_to(checkout.root).as_posix()
         if path.suffix in {".md", ".bib", ".svg", ".png"}:
@@ -37,6 +39,23 @@ def assemble(checkout: Checkout, runs: Sequence[Run], stage: Path, downloads: Pa
             bare = undressed(source, found)
             write(stage / name, dressed(bare, source, found, recorded.failure(name, runs)))
             write(downloads / name, for_download(bare))
+
+
+def numbered(checkout: Checkout) -> str:
+    """Return the table of contents with each claim's number before its title."""
+    toc = yaml.safe_load((checkout.root / "_toc.yml").read_text(encoding="utf-8"))
+    keys = {page.path.removesuffix(".ipynb"): page.claim for page in checkout.pages}
+
+    def number(node: Any) -> None:
+        for each in node.values() if isinstance(node, dict) else node:
+            if isinstance(each, dict | list):
+                number(each)
+        claim = claims.CATALOGUE.get(keys.get(node.get("file")) or "") if "file" in node else None
+        if claim is not None:
+            node["title"] = f"{claim.key} {claim.title}"
+
+    number(toc)
+    return yaml.safe_dump(toc, sort_keys=False)
 
 
 def undressed(source: NotebookNode, found: Recorded | None) -> NotebookNode:

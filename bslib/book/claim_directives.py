@@ -1,10 +1,11 @@
 """The catalogue on the pages: lists of claims that cannot drift from what is judged.
 
 ``{claims} 3`` lists a section's claims with links to their pages, ``{claim-tiles}`` shows all of
-them with their verdicts, ``{claim-count}`` and ``{verdict}`` put the number of claims and an
-outcome's badge into a sentence.
+them with their verdicts, ``{main-rules}`` what a few of them come to, ``{claim-count}`` and
+``{verdict}`` put the number of claims and an outcome's badge into a sentence.
 """
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from bslib import claims
-from bslib.book import pages
+from bslib.book import cheat_sheet, ledger, outcomes, pages
+from bslib.book.cheat_sheet.answer import Answer
 from bslib.book.outcomes import badge
 
 SECTIONS = {
@@ -29,6 +31,7 @@ def register(app: Sphinx) -> None:
     """Add the directives and roles to Sphinx."""
     app.add_directive("claims", ClaimList)
     app.add_directive("claim-tiles", ClaimTiles)
+    app.add_directive("main-rules", MainRules)
     app.add_role("claim-count", _claim_count)
     app.add_role("verdict", _verdict)
 
@@ -63,11 +66,11 @@ class ClaimList(_ClaimDirective):
 
     def _item(self, claim: claims.Claim, page: pages.StagedPage | None) -> str:
         title = escape(claim.title)
+        outcome, said = _shown(page, outcomes.remarks)
         return (
             f'<li><span class="bslib-key">{claim.key}</span> '
             f"<strong>{title if page is None else self.link(page, title)}</strong> "
-            f"{badge(None if page is None else page.outcome)}"
-            f"<p>{escape(claim.statement)}</p></li>"
+            f"{badge(outcome)}<p>{escape(claim.statement)}</p>{said}</li>"
         )
 
 
@@ -86,12 +89,55 @@ class ClaimTiles(_ClaimDirective):
 
     def _tile(self, claim: claims.Claim, page: pages.StagedPage | None) -> str:
         title = escape(claim.title)
-        outcome = None if page is None else page.outcome
+        outcome, said = _shown(page, outcomes.glance)
         return (
             f'<li class="bslib-tile bslib-{outcome or "open"}">'
             f'<span class="bslib-key">{claim.key}</span> '
-            f"{title if page is None else self.link(page, title)} {badge(outcome)}</li>"
+            f"{title if page is None else self.link(page, title)} {badge(outcome)}"
+            f"{said}</li>"
         )
+
+
+class MainRules(_ClaimDirective):
+    """The main rules of the cheat sheet, as the verdicts on the pages of this book have them."""
+
+    def html(self) -> str:
+        """Return a list, one question a line."""
+        there = self.staged()
+        entries = {
+            key: ledger.Row(claim, _by_profile(there.get(key)), None)
+            for key, claim in claims.CATALOGUE.items()
+        }
+        lines = (self._line(each, there) for each in cheat_sheet.main_rules(entries))
+        return f'<ul class="bslib-rules">{"".join(lines)}</ul>'
+
+    def _line(self, found: Answer, there: dict[str, pages.StagedPage]) -> str:
+        said = " ".join(found.rules) or "Not settled by the runs of this book."
+        links = (
+            self.link(there[each.key], each.key) if each.key in there else each.key
+            for each in found.supports
+        )
+        return (
+            f"<li><strong>{escape(found.question)}</strong> {escape(said)} "
+            f'<span class="bslib-key">{", ".join(links)}</span></li>'
+        )
+
+
+def _by_profile(page: pages.StagedPage | None) -> dict[str, claims.Verdict]:
+    if page is None or page.verdict is None:
+        return {}
+    return {"full" if page.verdict.scope.get("profile") == "full" else "quick": page.verdict}
+
+
+def _shown(
+    page: pages.StagedPage | None, words: Callable[..., list[str]]
+) -> tuple[str | None, str]:
+    """Return a page's outcome, and in HTML what ``words`` say of its verdict."""
+    if page is None or page.verdict is None:
+        return None, ""
+    said = words(page.verdict, timed=page.timed)
+    lines = (f'<p class="bslib-arms">{escape(line)}</p>' for line in said)
+    return page.verdict.outcome, "".join(lines)
 
 
 def _claim_count(

@@ -1,11 +1,11 @@
 """One row a claim: what the literature predicts, what each recorded run found, whether they agree.
 
 The ledger notebook calls this, in Jupyter and in the book alike. Verdicts are read from the
-executed notebooks of the run folders and nowhere else.
+executed notebooks of the run folders and nowhere else; each run that was given has a column.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ from typing import Any
 
 from bslib import claims
 from bslib.book import checkout as checkouts
-from bslib.book.outcomes import badge
+from bslib.book.outcomes import badge, remarks
 from bslib.book.run_folder import RunFolder
 from bslib.book.verdicts import read_verdicts
 from bslib.refusal import Refusal
@@ -25,6 +25,12 @@ WITH_LITERATURE = {
     "differs": "not as the literature predicts",
     "undecided": "undecided",
 }
+# Of two that are conditional: other arms may be supported than were expected to be.
+SAME_WORD = "the same verdict; see the page for the arms"
+ONE_RUN = {
+    "quick": "Not run on a GPU: no run of the full profile was given.",
+    "full": "No run of the quick profile was given.",
+}
 HOW_TO_MAKE_ONE = (
     "No run to show. Make one with `bslib run --profile quick --out DIR`, then set `quick_dir` "
     "(or `full_dir`) to that folder and run this page again."
@@ -33,8 +39,7 @@ STYLE = """
 .bslib-ledger { border-collapse: collapse; table-layout: fixed; text-align: left; width: 100%; }
 .bslib-ledger th, .bslib-ledger td {
   padding: .55em .7em .55em 0; text-align: left; vertical-align: top; white-space: normal; }
-.bslib-ledger :is(th, td):nth-child(-n+2) { width: 29%; }
-.bslib-ledger :is(th, td):nth-child(3) { width: 17%; }
+.bslib-ledger :is(th, td):nth-child(-n+2) { width: 30%; }
 .bslib-ledger tr { border-bottom: 1px solid #8886; background: none; }
 .bslib-ledger tbody th { font-weight: 600; }
 .bslib-ledger p { font-size: .88em; font-weight: 400; line-height: 1.4; margin: .25em 0 0;
@@ -46,7 +51,6 @@ STYLE = """
   .bslib-ledger thead { display: none; }
   .bslib-ledger tr { padding: .6em 0; }
   .bslib-ledger :is(th, td):nth-child(n) { padding: .2em 0; width: auto; }
-  .bslib-ledger td:empty { display: none; }
   .bslib-ledger td::before { content: attr(data-label) ": "; font-size: .85em; opacity: .8; }
 }
 """
@@ -54,11 +58,17 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Row:
-    """A claim, and the verdicts that the runs hold of it, by profile."""
+    """A claim, and the verdicts that the runs hold of it, by profile.
+
+    Attributes:
+        page: its notebook, relative to the ledger's folder; None where there is none.
+        timed: whether that measures the device's own time.
+    """
 
     claim: claims.Claim
     verdicts: Mapping[str, claims.Verdict]
     page: str | None
+    timed: bool = False
 
     @property
     def agreement(self) -> str:
@@ -67,7 +77,8 @@ class Row:
             return ""
         if len({verdict.outcome for verdict in self.verdicts.values()}) > 1:
             return "quick and full differ"
-        with_literature = WITH_LITERATURE[next(iter(self.verdicts.values())).agreement]
+        first = next(iter(self.verdicts.values()))
+        with_literature = SAME_WORD if first.alike_in_word else WITH_LITERATURE[first.agreement]
         both = len(self.verdicts) == len(PROFILES)
         return f"quick and full agree; {with_literature}" if both else with_literature
 
@@ -113,7 +124,7 @@ def read(quick_dir: str = "", full_dir: str = "") -> Ledger:
     found = {name: _verdicts(name, folder) for name, folder in folders.items() if folder}
     pages = _pages()
     rows = [
-        Row(claim, _of(claim.key, found), pages.get(claim.key))
+        Row(claim, _of(claim.key, found), *pages.get(claim.key, (None, False)))
         for claim in claims.CATALOGUE.values()
     ]
     return Ledger(tuple(rows), tuple(found))
@@ -141,8 +152,8 @@ def _verdicts(profile: str, folder: str) -> dict[str, claims.Verdict]:
     return read_verdicts(Path(folder))
 
 
-def _pages() -> dict[str, str]:
-    """Return the notebooks of claims that the book has, relative to the ledger's folder.
+def _pages() -> dict[str, tuple[str, bool]]:
+    """Return the notebooks of claims, relative to the ledger's folder, and whether they time.
 
     Away from a checkout there is nothing to link to, and the verdicts are the same.
     """
@@ -151,7 +162,10 @@ def _pages() -> dict[str, str]:
     except Refusal:
         return {}
     return {
-        page.claim: PurePosixPath(page.path).relative_to("chapters").as_posix()
+        page.claim: (
+            PurePosixPath(page.path).relative_to("chapters").as_posix(),
+            page.exclusive,
+        )
         for page in pages
         if page.claim is not None
     }
@@ -169,41 +183,46 @@ def _plain(ledger: Ledger) -> str:
 
 
 def _table(ledger: Ledger) -> str:
-    heads = ("Claim", "Literature", "Quick", "Full", "Agreement")
+    shown = ledger.profiles or PROFILES[:1]
+    heads = ("Claim", "Literature", *map(str.capitalize, shown))
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = "".join(_row(row) for row in ledger.rows)
+    body = "".join(_row(row, shown) for row in ledger.rows)
+    alone = f"<p>{ONE_RUN[shown[0]]}</p>" if len(ledger.profiles) == 1 else ""
     return (
-        f"<style>{STYLE}</style>"
+        f"<style>{STYLE}</style>{alone}"
         f'<table class="bslib-ledger"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, shown: Sequence[str]) -> str:
     claim = row.claim
     title = escape(claim.title)
     if row.page is not None:
         title = f'<a href="{escape(row.page)}">{title}</a>'
     found = "".join(
-        f'<td data-label="{name.capitalize()}">{_verdict(row, name)}</td>' for name in PROFILES
+        f'<td data-label="{name.capitalize()}">{_verdict(row, name)}</td>' for name in shown
     )
     return (
         f'<tr id="claim-{claim.key.replace(".", "-")}"><th scope="row">'
         f'<span class="bslib-key">{claim.key}</span> {title}<p>{escape(claim.statement)}</p></th>'
-        f'<td data-label="Literature">{badge(claim.prediction)}'
+        f'<td data-label="Literature">{badge(claim.prediction)} {_measured(row)}'
         f"<p>{escape(claim.because)} <span>({escape(claim.source)})</span></p></td>"
-        f'{found}<td data-label="Agreement">{row.agreement}</td></tr>'
+        f"{found}</tr>"
     )
+
+
+def _measured(row: Row) -> str:
+    """Say below the prediction how what was measured compares."""
+    return f"<p>Measured: {row.agreement}.</p>" if row.agreement else ""
 
 
 def _verdict(row: Row, profile: str) -> str:
     claim, verdict = row.claim, row.verdicts.get(profile)
     if verdict is None:
         return badge(None, MISSING[profile])
-    remarks = []
-    if verdict.outcome in ("conditional", "inconclusive"):
-        remarks.append(verdict.summary)
+    said = remarks(verdict, timed=row.timed)
     if verdict.holds:
-        remarks.append("holds jointly")
+        said.append("holds jointly")
     if verdict.criterion_hash != claim.criterion_hash:
-        remarks.append("judged by an older criterion")
-    return badge(verdict.outcome) + "".join(f"<p>{escape(text)}</p>" for text in remarks)
+        said.append("judged by an older criterion")
+    return badge(verdict.outcome) + "".join(f"<p>{escape(text)}</p>" for text in said)

@@ -17,11 +17,13 @@ class StagedPage:
 
     Attributes:
         docname: path from the tree's root without its suffix, as Sphinx names documents.
-        outcome: of the verdict that the page shows; None when it was not executed.
+        verdict: that the page shows; None when it was not executed.
+        timed: whether it measures the device's own time.
     """
 
     docname: str
-    outcome: str | None
+    verdict: claims.Verdict | None
+    timed: bool
 
 
 def staged_pages(root: Path) -> dict[str, StagedPage]:
@@ -31,7 +33,9 @@ def staged_pages(root: Path) -> dict[str, StagedPage]:
         if page.claim is not None:
             metadata = notebooks.read(root / page.path).metadata["bslib"]
             docname = page.path.removesuffix(".ipynb")
-            found[page.claim] = StagedPage(docname, metadata.get("outcome"))
+            stored = metadata.get("verdict")
+            verdict = None if stored is None else claims.Verdict.from_json(stored)
+            found[page.claim] = StagedPage(docname, verdict, page.exclusive)
     return found
 
 
@@ -47,7 +51,7 @@ def take_verdict(notebook: NotebookNode) -> dict[str, Any] | None:
                 found = dict(output.data)
                 del output.data[claims.MIME]
     if found is not None:
-        notebook.metadata["bslib"]["outcome"] = found[claims.MIME]["outcome"]
+        notebook.metadata["bslib"]["verdict"] = found[claims.MIME]
     return found
 
 

@@ -89,11 +89,12 @@ def together_words(verdict: "Verdict") -> str:
 def prediction_words(verdict: "Verdict") -> str:
     """Set the verdict beside what the literature leads one to expect."""
     said = {
-        "agrees": "as measured here",
-        "differs": f"which differs from what was measured here ({verdict.outcome})",
-        "undecided": "which this measurement does not decide",
-    }[verdict.agreement]
-    return f"{verdict.prediction}, {said}. {verdict.because} ({verdict.source})"
+        "agrees": ", as measured here",
+        "same word": f"; measured: {verdict.outcome}",
+        "differs": f", which differs from what was measured here ({verdict.outcome})",
+        "undecided": ", which this measurement does not decide",
+    }["same word" if verdict.alike_in_word else verdict.agreement]
+    return f"{verdict.prediction}{said}. {verdict.because} ({verdict.source})"
 
 
 def measured_words(arm: ArmVerdict) -> tuple[str, str]:

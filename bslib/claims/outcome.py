@@ -12,10 +12,12 @@ CONDITIONAL, INCONCLUSIVE = "conditional", "inconclusive"
 OUTCOMES = (SUPPORTED, REFUTED, CONDITIONAL, INCONCLUSIVE)
 
 LEVEL = 0.95
-# Bonferroni over the book's 24 claims.
-SIMULTANEOUS_LEVEL = 1 - 0.05 / 24
+# Bonferroni over all arms of the book's claims, which a test counts.
+SIMULTANEOUS_LEVEL = 1 - 0.05 / 78
 # Above this many seeds the number is not worth computing: the effect lies at its margin.
 MOST_SEEDS = 1_000
+# Above this many, which nobody runs, the number is not told.
+PRACTICAL_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ArmVerdict:
         reason: why it is inconclusive; else empty.
         seeds_needed: about how many seeds would decide; 1,001 stands for more than 1,000, None
             for not needed or not known.
-        simultaneous: the estimate at 1 - 0.05/24, or refused with the reason why not.
+        simultaneous: the estimate at ``SIMULTANEOUS_LEVEL``, or refused with the reason why not.
         simultaneous_outcome: what follows from that one.
     """
 
@@ -91,7 +93,7 @@ def enough_words(needed: int | None) -> str:
     """Say how many seeds would decide."""
     if needed is None:
         return "how many seeds would decide cannot be told from it"
-    many = "more than 1,000" if needed > MOST_SEEDS else f"about {needed:,}"
+    many = f"about {needed}" if needed <= PRACTICAL_SEEDS else "no practical number of"
     return f"{many} seeds would decide"
 
 

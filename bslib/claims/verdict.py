@@ -53,6 +53,11 @@ class Verdict:
             return "undecided"
         return "agrees" if self.outcome == self.prediction else "differs"
 
+    @property
+    def alike_in_word(self) -> bool:
+        """Whether both are conditional: other arms may have come out so than were expected to."""
+        return self.agreement == "agrees" and self.outcome == CONDITIONAL
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data that :mod:`json` writes without NaN or Infinity."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -159,7 +164,7 @@ def _judge_arm(arm: Arm, given: Estimate) -> ArmVerdict:
 def _summary(arms: tuple[ArmVerdict, ...], result: str) -> str:
     """Name the arms by outcome; undecided ones with what would decide them."""
     if result not in (CONDITIONAL, INCONCLUSIVE):
-        every = "in its one arm" if len(arms) == 1 else f"in all {len(arms)} arms"
+        every = {1: "in its one arm", 2: "in both arms"}.get(len(arms), f"in all {len(arms)} arms")
         return f"{result.capitalize()} {every}."
     parts = []
     for word in (outcome.SUPPORTED, outcome.REFUTED):

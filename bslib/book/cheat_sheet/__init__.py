@@ -4,7 +4,7 @@ The rows are data, in the modules named for what they are about; here they are a
 ledger. A run that measured otherwise shows other sentences and other numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from bslib import claims
 from bslib.book import ledger
 from bslib.book.cheat_sheet import show
 from bslib.book.cheat_sheet.answer import DECIDING, Answer, answer, deciding, verdict
+from bslib.book.cheat_sheet.calm_rows import JUMPY
 from bslib.book.cheat_sheet.comparing_rows import COMPARING, WINNER
+from bslib.book.cheat_sheet.generalisation_rows import GENERALISATION
 from bslib.book.cheat_sheet.rules import Row
 from bslib.book.cheat_sheet.setting_rows import DATA_AND_MODEL, LOADING, WORKERS
 from bslib.book.cheat_sheet.size_rows import FASTEST, LARGEST, OUT_OF_MEMORY, SOONER
-from bslib.book.cheat_sheet.training_rows import ADAM, BATCH_NORM, GENERALISATION, LEARNING_RATE
+from bslib.book.cheat_sheet.training_rows import ADAM, BATCH_NORM, LEARNING_RATE
 from bslib.claims import wording
 
 # In the order in which somebody with a model would ask.
@@ -27,6 +29,7 @@ ROWS = (
     FASTEST,
     LEARNING_RATE,
     ADAM,
+    JUMPY,
     WORKERS,
     DATA_AND_MODEL,
     BATCH_NORM,
@@ -35,6 +38,8 @@ ROWS = (
     COMPARING,
     WINNER,
 )
+# Those whose first rule stands on the front page, in the order in which they lean on each other.
+MAIN = (SOONER, FASTEST, LEARNING_RATE, OUT_OF_MEMORY, GENERALISATION)
 SCOPE = {"device": "on", "task": "tasks", "model": "models"}
 ADVISE = (
     "For a model of your own, `bslib advise package.module:function` measures what of this "
@@ -68,6 +73,11 @@ def sheet(verdicts: ledger.Ledger, rows: tuple[Row, ...] = ROWS) -> CheatSheet:
     used = [entries[key] for key in keys if entries[key].verdicts]
     source = f"{_runs(used)} {_scope(used)}" if used else ledger.HOW_TO_MAKE_ONE
     return CheatSheet(tuple(answer(row, entries) for row in rows), (source, ADVISE))
+
+
+def main_rules(entries: Mapping[str, ledger.Row]) -> tuple[Answer, ...]:
+    """Answer the main questions by the first rule of each, from the ledger's rows by claim."""
+    return tuple(answer(Row(row.question, row.rules[:1]), entries) for row in MAIN)
 
 
 def _runs(used: Sequence[ledger.Row]) -> str:

@@ -1,6 +1,6 @@
 """What a row of the cheat sheet comes to over the verdicts of a ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bslib import claims
@@ -39,6 +39,7 @@ class Answer:
         unsettled: what is not decided, each with its reason.
         measured: what was measured, with numbers and intervals.
         supports: the claims behind it.
+        fitted: what a fitted model gives, with numbers and intervals.
     """
 
     question: str
@@ -46,6 +47,7 @@ class Answer:
     unsettled: tuple[str, ...]
     measured: tuple[str, ...]
     supports: tuple[Support, ...]
+    fitted: tuple[str, ...] = ()
 
 
 def answer(row: Row, entries: Mapping[str, ledger.Row]) -> Answer:
@@ -61,8 +63,9 @@ def answer(row: Row, entries: Mapping[str, ledger.Row]) -> Answer:
         question=row.question,
         rules=tuple(filter(None, (rule.sentence(found) for rule, found in read))),
         unsettled=tuple(unsettled),
-        measured=tuple(filter(None, (rule.measured(found) for rule, found in read))),
+        measured=_numbers(read, fitted=False),
         supports=tuple(_support(entries[key]) for key in row.keys),
+        fitted=_numbers(read, fitted=True),
     )
 
 
@@ -75,6 +78,11 @@ def verdict(entry: ledger.Row) -> claims.Verdict | None:
     """Return the verdict on a claim that counts."""
     profile = deciding(entry)
     return None if profile is None else entry.verdicts[profile]
+
+
+def _numbers(read: Sequence[tuple[Rule, Sequence[Found]]], *, fitted: bool) -> tuple[str, ...]:
+    told = (rule.measured(found) for rule, found in read if rule.fitted == fitted)
+    return tuple(filter(None, told))
 
 
 def _find(rule: Rule, entries: Mapping[str, ledger.Row]) -> list[Found]:

@@ -5,11 +5,13 @@ is read from a run's verdicts, and so is every number beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 from bslib import claims
-from bslib.claims import card
+from bslib.book.cheat_sheet import numbers
+from bslib.book.cheat_sheet.numbers import Number
+from bslib.claims.outcome import INCONCLUSIVE, why_undecided
 
 YES, NO, OPEN, ANY = "supported", "refuted", "inconclusive", "any outcome, or none"
 DECIDED = (YES, NO)
@@ -35,12 +37,12 @@ class Found:
 
     Attributes:
         outcome: the arm's; None where it was not run, or judged by a criterion that has changed.
-        number: its estimate and interval with their unit; empty without an estimate.
+        number: its estimate and interval with their unit; None without an estimate.
         why: why it is not decided; else empty.
     """
 
     outcome: str | None
-    number: str = ""
+    number: Number | None = None
     why: str = ""
 
     @property
@@ -58,16 +60,25 @@ class Rule:
         says: of its entries the first that fits is taken: ``ANY`` fits every outcome and a
             missing one, and the other words fit themselves. Where none fits, nothing is said.
         shows: what was measured, in words that fit whatever came out, with ``{}`` or ``{0}``
-            where an arm's number belongs; empty where numbers would tell a reader little.
+            where an arm's number belongs, or ``{:doubling of the NAME}`` where that is an
+            exponent; empty where numbers would tell a reader little.
+        nearer: sentences in place of those of ``says`` where the last arm's interval lies
+            wholly between zero and the first one's.
+        fitted: whether the numbers come out of a fitted model, and were not measured.
     """
 
     bases: tuple[Basis, ...]
     says: Mapping[tuple[str, ...], str]
     shows: str = ""
+    nearer: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    fitted: bool = False
 
     def sentence(self, found: Sequence[Found]) -> str:
         """Return what follows from what was found of the arms; or nothing."""
-        for pattern, text in self.says.items():
+        first, last = found[0].number, found[-1].number
+        is_nearer = first is not None and last is not None and last.nearer_zero(first)
+        nearer = self.nearer.items() if is_nearer else ()
+        for pattern, text in (*nearer, *self.says.items()):
             fits = [want in (ANY, got.outcome) for want, got in zip(pattern, found, strict=True)]
             if all(fits):
                 return text
@@ -75,10 +86,16 @@ class Rule:
 
     def measured(self, found: Sequence[Found]) -> str:
         """Fill in the numbers; nothing where no arm has one."""
-        numbers = [each.number for each in found]
-        if not self.shows or not any(numbers):
+        if not self.shows or not any(each.number for each in found):
             return ""
-        return self.shows.format(*[number or "(not measured)" for number in numbers])
+        return self.shows.format(*[each.number or _Missing() for each in found])
+
+
+class _Missing:
+    """Stands where an arm has no number, whatever the format."""
+
+    def __format__(self, spec: str) -> str:
+        return "(not measured)"
 
 
 @dataclass(frozen=True)
@@ -107,5 +124,6 @@ def find(basis: Basis, verdict: claims.Verdict | None) -> Found:
     if verdict.criterion_hash != claims.claim(basis.key).criterion_hash:
         return Found(None, why="judged by an older criterion")
     (arm,) = [each for each in verdict.arms if each.name == basis.arm]
-    number = "" if arm.estimate.value is None else card.measured_words(arm)[0]
-    return Found(arm.outcome, number, arm.reason)
+    is_open = arm.outcome == INCONCLUSIVE
+    why = why_undecided(arm.estimate, arm.seeds_needed) if is_open else ""
+    return Found(arm.outcome, numbers.of(arm), why)

@@ -2,6 +2,11 @@
 
 from bslib.book.cheat_sheet.rules import ANY, NO, YES, Basis, Row, Rule, alike
 
+TIME_FIRST = (
+    "Time one step and one all-reduce first: if the exchange is not much shorter, fewer workers "
+    "are faster."
+)
+
 WORKERS = Row(
     "Several GPUs, or a slow network?",
     (
@@ -20,14 +25,20 @@ WORKERS = Row(
             ),
             {
                 (YES, NO): (
-                    "Give each worker enough to do: two beat one with a large local batch, and "
-                    "not with a small one."
+                    f"{TIME_FIRST} Two workers beat one with a large local batch, and not with a "
+                    "small one: give each enough to do."
                 ),
-                (YES, YES): "Two workers beat one at the largest and at the smallest local batch.",
-                (NO, YES): "Two workers beat one with a small local batch, not with a large one.",
-                (NO, NO): "Do not count on a second worker: two did not beat one.",
-                (YES, ANY): "Two workers beat one where the local batch is large.",
-                (NO, ANY): "With a large local batch two workers did not beat one.",
+                (YES, YES): (
+                    f"{TIME_FIRST} Two workers beat one at the largest and at the smallest local "
+                    "batch."
+                ),
+                (NO, YES): (
+                    f"{TIME_FIRST} Two workers beat one with a small local batch, not with a large "
+                    "one."
+                ),
+                (NO, NO): f"{TIME_FIRST} Do not count on a second worker: two did not beat one.",
+                (YES, ANY): f"{TIME_FIRST} Two workers beat one where the local batch is large.",
+                (NO, ANY): (f"{TIME_FIRST} With a large local batch two workers did not beat one."),
             },
             "two workers process {} times the examples of one at the largest local batch, {} "
             "times at the smallest",
@@ -56,24 +67,25 @@ WORKERS = Row(
                     "model missed where it was not fitted."
                 ),
                 (YES, YES, ANY): (
-                    "More workers, and a slower network, each call for a larger global batch, by a "
-                    "cost model."
+                    "By a fitted cost model more workers, and a slower network, each call for a "
+                    "larger global batch."
                 ),
                 (YES, NO, ANY): (
-                    "A slower network calls for a larger global batch, more workers do not, by a "
-                    "cost model."
+                    "By a fitted cost model a slower network calls for a larger global batch, and "
+                    "more workers do not."
                 ),
                 (NO, YES, ANY): (
-                    "More workers call for a larger global batch, a slower network does not, by a "
-                    "cost model."
+                    "By a fitted cost model more workers call for a larger global batch, and a "
+                    "slower network does not."
                 ),
                 (NO, NO, ANY): (
-                    "Neither more workers nor a slower network call for a larger global batch, "
-                    "by a cost model."
+                    "By a fitted cost model neither more workers nor a slower network call for a "
+                    "larger global batch."
                 ),
             },
             "the fastest size moves by {0} from a fast network to a slow one, and by {1} from 1 "
             "worker to 64 (in proportion would be 6)",
+            fitted=True,
         ),
         Rule(
             (
@@ -114,16 +126,17 @@ DATA_AND_MODEL = Row(
                 2,
                 yes="With more data try a smaller batch.",
                 no=(
-                    "More data do not call for a smaller batch: keep the size, and try twice that "
-                    "if you now aim for a lower loss."
+                    "More data do not call for a smaller batch: keep the size, and for several "
+                    "times the data, aiming for a lower loss, try twice that."
                 ),
                 mixed=(
                     "Whether more data call for a smaller batch depends on the loss aimed for: "
                     "compare at your own."
                 ),
             ),
-            "the critical batch size goes with the number of examples to the power {} at one "
-            "target and {} at a target relative to each data size's best",
+            "the critical batch size goes with the number of examples by a power that depends on "
+            "the range (over the sizes tried {:roughly} at one target, {:roughly} at a target "
+            "relative to each data size's best)",
         ),
         Rule(
             (
@@ -149,8 +162,8 @@ DATA_AND_MODEL = Row(
                 (YES, ANY): "A wider model shrinks what fits in one piece.",
                 (NO, ANY): "Beside a wider model as many examples fit.",
             },
-            "the largest batch that fits goes with the width to the power {}, the critical batch "
-            "size to the power {}",
+            "the largest batch that fits is {:doubling of the width}, the critical batch size is "
+            "{:doubling}",
         ),
     ),
 )

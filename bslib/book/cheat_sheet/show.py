@@ -10,7 +10,7 @@ from bslib.book.outcomes import badge
 
 HEADS = ("Question", "Rule", "Rests on")
 UNSETTLED = "Not settled here:"
-MEASURED = "Measured:"
+MEASURED, FITTED = "Measured:", "By the fitted model:"
 NOT_RUN = "Not run."
 INDENT = " " * 4
 # Beside the ledger's own style, which it narrows: the class is named twice to come first.
@@ -59,8 +59,7 @@ def _row(answer: Answer) -> str:
     parts = [" ".join(rules)]
     if answer.unsettled:
         parts.append(f'<p class="bslib-unsettled">{escape(_unsettled(answer))}</p>')
-    if answer.measured:
-        parts.append(f"<p>{escape(_measured(answer))}</p>")
+    parts += [f"<p>{escape(line)}</p>" for line in _numbers(answer)]
     supports = "".join(f"<li>{_support(each)}</li>" for each in answer.supports)
     rule, rests = HEADS[1:]
     return (
@@ -84,7 +83,7 @@ def _support(support: Support) -> str:
 def _paragraph(answer: Answer) -> str:
     rests = "; ".join(map(_support_words, answer.supports))
     rules = " ".join(answer.rules)
-    lines = [rules, _unsettled(answer), _measured(answer), f"{HEADS[2]}: {rests}"]
+    lines = [rules, _unsettled(answer), *_numbers(answer), f"{HEADS[2]}: {rests}"]
     return "\n".join([answer.question, *[_fill(line, INDENT) for line in lines if line], ""])
 
 
@@ -108,8 +107,9 @@ def _unsettled(answer: Answer) -> str:
     return f"{UNSETTLED} {'; '.join(answer.unsettled)}."
 
 
-def _measured(answer: Answer) -> str:
-    return f"{MEASURED} {'; '.join(answer.measured)}." if answer.measured else ""
+def _numbers(answer: Answer) -> list[str]:
+    told = ((MEASURED, answer.measured), (FITTED, answer.fitted))
+    return [f"{head} {'; '.join(lines)}." for head, lines in told if lines]
 
 
 def _with_code(text: str) -> str:

@@ -65,8 +65,8 @@ OUT_OF_MEMORY = Row(
                     "growing in one test and not in another."
                 ),
             ),
-            "peak memory goes with the accumulated batch to the power {}; with all the data in "
-            "it, it is {} times that of one micro-batch",
+            "peak memory is {:doubling of the accumulated batch size}; with all the data in the "
+            "batch it is {} times that of one micro-batch",
         ),
         Rule(
             (
@@ -115,8 +115,8 @@ SOONER = Row(
                 (YES, ANY): "Among small sizes it does, with the learning rate tuned.",
                 (NO, ANY): "Among small sizes it does not.",
             },
-            "seconds to a target go with the batch size to the power {} below the fastest size "
-            "and {} above it",
+            "the time to a target is {:doubling of the batch size} below the fastest size, and "
+            "{:doubling} above it",
         ),
         Rule(
             (
@@ -168,7 +168,8 @@ FASTEST = Row(
                 ),
                 (YES, ANY): "Among small sizes go larger: steps fall in proportion.",
             },
-            "steps go with the batch size to the power {} at small sizes and {} at large ones",
+            "the number of steps is {:doubling of the batch size} among small sizes, and "
+            "{:doubling} among large ones",
         ),
         Rule(
             (

@@ -1,4 +1,4 @@
-"""Rows on what else changes with the batch size: rates, norms, accuracy."""
+"""Rows on what else changes with the batch size: rates and norms."""
 
 from bslib.book.cheat_sheet.rules import ANY, NO, YES, Basis, Row, Rule
 
@@ -37,8 +37,8 @@ LEARNING_RATE = Row(
                 ),
                 (NO, ANY): "With plain SGD leave it below the critical batch size.",
             },
-            "its best value goes with the batch size to the power {} below the critical size (in "
-            "proportion would be 1) and {} above it",
+            "its best value is {:doubling of the batch size} below the critical size (in "
+            "proportion it would double), and {:doubling} above it",
         ),
         Rule(
             (
@@ -103,8 +103,8 @@ ADAM = Row(
                 ),
                 (NO,): "AdamW's best rate did not grow with the batch: leave it.",
             },
-            "its best value goes with the batch size to the power {} (the square root would be "
-            "1/2)",
+            "its best value is {:doubling of the batch size} (with the square root it would "
+            "be about two fifths)",
         ),
     ),
 )
@@ -151,95 +151,6 @@ BATCH_NORM = Row(
             },
             "from the smallest batch to the largest it gains {} on group norm; a further "
             "batch-norm layer at a small batch adds {}",
-        ),
-    ),
-)
-
-GENERALISATION = Row(
-    "Will a large batch generalise worse?",
-    (
-        Rule(
-            (
-                Basis(
-                    "2.4",
-                    "generalisation at equal epochs",
-                    "whether a large batch is worse at equal epochs",
-                ),
-                Basis(
-                    "2.4",
-                    "generalisation at equal steps",
-                    "whether a large batch is worse in a short training at equal steps",
-                ),
-            ),
-            {
-                (YES, NO): (
-                    "At equal epochs yes, for want of steps; in a short training at equal steps "
-                    "no: give it its steps before you blame it."
-                ),
-                (YES, YES): "Yes, at equal epochs and at equal steps.",
-                (NO, YES): "Not at equal epochs, but at equal steps.",
-                (NO, NO): "In a short training no, at equal epochs or at equal steps.",
-                (YES, ANY): "At equal epochs yes.",
-                (NO, ANY): "At equal epochs no.",
-            },
-            "the smallest batch leads by {} at equal epochs and by {} in a short training at "
-            "equal steps",
-        ),
-        Rule(
-            (
-                Basis(
-                    "3.9",
-                    "without weight decay",
-                    "whether a gap is left after many passes at equal steps",
-                ),
-                Basis(
-                    "3.9",
-                    "with weight decay tuned at each batch size",
-                    "whether tuned weight decay closes the gap left after many passes",
-                ),
-            ),
-            {
-                (YES, NO): (
-                    "After many passes over few examples a gap can be left at equal steps, and "
-                    "weight decay alone need not close it: add another regulariser, or prefer the "
-                    "smaller batch."
-                ),
-                (YES, YES): (
-                    "After many passes over few examples a gap can be left at equal steps, and "
-                    "weight decay tuned at each size closes it."
-                ),
-                (NO, YES): "After many passes at equal steps no gap is left.",
-                (NO, NO): (
-                    "After many passes at equal steps no gap is left without weight decay; with "
-                    "it the sizes differ, so tune it at each."
-                ),
-                (YES, ANY): "After many passes over few examples a gap can be left at equal steps.",
-                (NO, ANY): "After many passes at equal steps no gap is left without weight decay.",
-            },
-            "after many passes at equal steps it leads by {} without weight decay and by {} with "
-            "it tuned",
-        ),
-        Rule(
-            (
-                Basis(
-                    "1.4",
-                    "a small batch at a large learning rate",
-                    "whether a small batch regularises at a large learning rate",
-                ),
-                Basis(
-                    "1.4",
-                    "a small batch at a small learning rate",
-                    "whether a small batch regularises at a small learning rate",
-                ),
-            ),
-            {
-                (YES, NO): "As a regulariser a small batch works at a large learning rate only.",
-                (YES, YES): "A small batch regularises, at a large learning rate and a small one.",
-                (NO, YES): "As a regulariser a small batch works at a small learning rate only.",
-                (NO, NO): "Do not count on a small batch as a regulariser.",
-                (YES, ANY): "A small batch regularises at a large learning rate.",
-                (NO, ANY): "A small batch does not regularise at a large learning rate.",
-            },
         ),
     ),
 )
