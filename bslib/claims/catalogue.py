@@ -1,6 +1,5 @@
 """The claims, as data: stated before the recorded measurements, in the order of the sections.
 
-
 The source is an undated web article (see the bibliography, ``openatom``); its sentences are
 restated, not quoted. Margins: 1.0 accuracy point, 10 % of a time, 0.15 in an exponent, unless
 the criterion says otherwise. "Points" are percentage points of accuracy.

@@ -85,6 +85,23 @@ def table(steps: pd.DataFrame, messages: pd.DataFrame) -> pd.DataFrame:
     return found.assign(way=way).sort_values("way", kind="stable")
 
 
+def at_one_global_batch(steps: pd.DataFrame) -> pd.DataFrame:
+    """Return how much sooner all workers step through a batch than one worker does alone.
+
+    Columns ``batch_size``, of all workers together, ``speedup``, ``low``, ``high``: t(1, B) over
+    t(n, B / n), taken within a round; the median over rounds with the sign test's interval. The
+    sizes are those that were timed whole on one worker and in equal shares on n; there may be
+    none.
+    """
+    workers = _workers(steps)
+    alone = steps[steps["world_size"] == 1].rename(columns={"local_batch_size": "batch_size"})
+    several = steps[steps["world_size"] == workers]
+    several = several.assign(batch_size=workers * several["local_batch_size"])
+    pairs = alone.merge(several, on=["batch_size", "round"], suffixes=("", "_shared"))
+    pairs = pairs.assign(speedup=pairs["step_time_s"] / pairs["step_time_s_shared"])
+    return timing.medians(pairs, "speedup", by=["batch_size"])
+
+
 def curve(model: CostModel, steps: pd.DataFrame) -> pd.DataFrame:
     """Return the model's efficiencies between the smallest and the largest local batch size."""
     ends = steps["local_batch_size"].min(), steps["local_batch_size"].max()
