@@ -96,7 +96,7 @@ def test_hashes_tell_the_claims_apart() -> None:
 def test_the_joint_level_counts_every_arm() -> None:
     """All intervals hold at once with 95 %: each one's share is 5 % over the number of arms."""
     arms = sum(len(claim.arms) for claim in claims.CATALOGUE.values())
-    assert 1 - claims.SIMULTANEOUS_LEVEL == pytest.approx(0.05 / arms)
+    assert pytest.approx(0.05 / arms) == 1 - claims.SIMULTANEOUS_LEVEL
 
 
 def test_the_catalogue_holds_no_logic() -> None:

@@ -18,6 +18,8 @@ from bslib.stats.estimate import Estimate, refused
 Progress = Callable[[int, int], None]  # (done, total)
 
 ARMS = ("the smallest memory limit", "the middle memory limit", "the largest memory limit")
+# Of the size found. No law is exact on a GPU, and each further halving is a child process.
+TOLERANCE = {"cpu": 0.0, "cuda": 0.005}
 FOUND, LAW, LINE = "found by running", "the law", "a line through two peaks"
 
 
@@ -71,13 +73,22 @@ def find(
     """Find the largest batch that really runs at each limit, on one network.
 
     Two child processes a limit where the law is right: the size found fits, the next does not.
+    The size is found to within ``TOLERANCE``.
     """
     step = step_of(task, model=model, optimizer=optimizer, seed=seed)
     law = memory_law(step)
     found = []
     for limit in limits_mb:
         room = int(limit * MB)
-        found.append(largest_batch(step, examples=len(task.train), limit_bytes=room, law=law))
+        found.append(
+            largest_batch(
+                step,
+                examples=len(task.train),
+                limit_bytes=room,
+                law=law,
+                tolerance=TOLERANCE[step.device.type],
+            )
+        )
         progress(len(found), len(limits_mb))
     return found
 

@@ -14,6 +14,7 @@ the allocator itself is held to the limit (``set_per_process_memory_fraction``).
 """
 
 import multiprocessing
+import pickle
 import signal
 import sys
 import traceback
@@ -27,7 +28,7 @@ from typing import Any
 import psutil
 import torch
 
-from bslib.memory.allocator import AllocatorPeak, allocator_peak
+from bslib.memory.allocator import AllocatorPeak, allocator_peak, warm_up
 from bslib.memory.out_of_memory import is_out_of_memory
 from bslib.memory.step import TrainingStep
 from bslib.refusal import Refusal
@@ -85,12 +86,14 @@ def probe(
     ours, theirs = context.Pipe(duplex=False)
     sizes = (batch_size, batch_size, *also)
     child = context.Process(target=_child, args=(theirs, step, sizes, limit_bytes))
+    if step.device.type == "cuda":
+        torch.cuda.empty_cache()  # what this process keeps for later, the child may use
     with warnings.catch_warnings():
         # Python 3.12 warns of forking beside threads; the child runs one thread and no other's.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             child.start()
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, pickle.PicklingError) as error:
             raise Refusal(
                 f"the step cannot be handed to another process ({error}); define its model and "
                 "loss in a module that can be imported, not in a notebook or as a lambda"
@@ -151,6 +154,7 @@ def _child(answers: Connection, step: TrainingStep, sizes: Sequence[int], limit:
 
 def _attempt(step: TrainingStep, sizes: Sequence[int], limit: int) -> tuple[Any, ...]:
     try:
+        warm_up(step, sizes)
         _hold_to(step.device, limit)
         swapped = _status_bytes("VmSwap")
         peak: AllocatorPeak = allocator_peak(step, sizes)
@@ -164,7 +168,8 @@ def _attempt(step: TrainingStep, sizes: Sequence[int], limit: int) -> tuple[Any,
 def _hold_to(device: torch.device, limit: int) -> None:
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
+        most = limit + torch.cuda.memory_reserved(device)  # the libraries' workspaces
+        torch.cuda.set_per_process_memory_fraction(min(1.0, most / total), device)
         return
     torch.set_num_threads(1)  # a fork has none of its parent's worker threads
     if sys.platform.startswith("linux"):

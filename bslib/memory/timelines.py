@@ -69,12 +69,23 @@ def fake_tensors(step: TrainingStep) -> Iterator[tuple[nn.Module, Any]]:
     """Inside, all tensors are fake; gives a fake copy of the module, and fake examples."""
     # Constants that a module or a loss keeps outside its parameters and buffers are converted
     # where they are met.
+    _count_devices()
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     state = [*step.module.parameters(), *step.module.buffers()]
     module = copy.deepcopy(step.module, {id(each): mode.from_tensor(each) for each in state})
     examples = apply(mode.from_tensor, step.examples)
     with mode:
         yield module, examples
+
+
+def _count_devices() -> None:
+    """Let autograd count the devices that there are, which it does in its first backward pass.
+
+    In a build for CUDA, on a machine without it, fake tensors make it look as if there were one;
+    autograd then starts a thread for it, and no child that is forked can train any more.
+    """
+    with torch.enable_grad():
+        torch.ones((), requires_grad=True).backward()
 
 
 @contextmanager

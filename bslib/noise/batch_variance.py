@@ -44,7 +44,7 @@ def batch_gradient_variance(
 
     Cost: one sort of draws N numbers, and 2 draws N^2 operations for each size.
     """
-    orders = torch.rand(draws, len(gram), generator=generator).argsort(dim=1)
+    orders = torch.rand(draws, len(gram), generator=generator).to(gram.device).argsort(dim=1)
     distances = [_squared_distances(gram, orders[:, :size]) for size in batch_sizes]
     return pd.DataFrame(
         {
@@ -62,5 +62,5 @@ def _squared_distances(gram: Tensor, batches: Tensor) -> Tensor:
 
 def batch_weights(batches: Tensor, examples: int) -> Tensor:
     """Turn batches of indices (draws, B) into weights (draws, N): 1/B at each of the B."""
-    weights = torch.zeros(len(batches), examples)
+    weights = torch.zeros(len(batches), examples, device=batches.device)
     return weights.scatter_(1, batches, 1 / batches.shape[1])

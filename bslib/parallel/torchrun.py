@@ -68,6 +68,20 @@ def launch(
         ]
 
 
+def gpu_each(world_size: int) -> bool:
+    """Say whether this machine has a GPU for each of its workers; else all are on the CPU."""
+    import torch  # as below
+
+    return torch.cuda.is_available() and torch.cuda.device_count() >= world_size
+
+
+def hardware(world_size: int) -> str:
+    """Name what the workers of this machine compute on."""
+    from bslib import device
+
+    return device.describe(device.resolve("cuda" if gpu_each(world_size) else "cpu"))
+
+
 def worker_device() -> str:
     """Return where a worker computes: its own GPU under NCCL, the CPU under gloo."""
     import torch  # workers have it; who only launches them need not wait for it

@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 import torch.distributed
 
+from bslib.parallel.torchrun import gpu_each
+
 POLL_S = 0.5
 
 
@@ -25,8 +27,7 @@ def main(folder: Path) -> None:
     _end_with_the_launcher()
     call = json.loads((folder / "call.json").read_text())
     module, name = call["function"]
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    own_gpu = gpus >= int(os.environ["LOCAL_WORLD_SIZE"])
+    own_gpu = gpu_each(int(os.environ["LOCAL_WORLD_SIZE"]))
     try:
         if own_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -53,3 +54,7 @@ def _end_with_the_launcher() -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # torch 2.11 aborts in the interpreter's end, on a thread of the process group's.
+    os._exit(0)

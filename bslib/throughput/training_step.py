@@ -35,7 +35,7 @@ MOST_EXAMPLES = 2**20
 LONGEST_S = 0.1
 # Seconds of a timed block. On a GPU one must hold enough steps that launching them is not
 # charged to a few.
-BLOCK_S = {"cpu": 2e-3, "cuda": 2e-2}
+BLOCK_S = {"cpu": 2e-3, "cuda": 1e-2}
 _FOREVER = Budget(steps=2**40)
 
 

@@ -37,7 +37,8 @@ SPAN = 4.0  # the gain of a doubling is read over at most this factor of the bat
 ITEM_BYTES = {"cpu": 4, "cuda": 2}
 MATMUL, COPY = "matrix product", "copy"
 SQUARES = (512, 1024)
-COPIED_BYTES = 2**26
+# Far more than a device's last cache holds.
+COPIED_BYTES = {"cpu": 2**26, "cuda": 2**30}
 EAGER, ONE_LAUNCH = "operation by operation", "one launch"
 
 
@@ -50,14 +51,15 @@ def training_step(
     width: int, depth: int, batch_size: int, device: torch.device, *, seed: int = 0
 ) -> Callable[[], None]:
     """Return a step that computes all gradients and updates nothing."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
+    drawn: Any = {"device": device, "generator": generator}
     kind: Any = {"device": device, "dtype": dtype_of(device)}
     layers = [nn.Linear(width, width, bias=False, **kind) for _ in range(depth)]
     with torch.no_grad():
         for layer in layers:
-            layer.weight.copy_(torch.randn(width, width, generator=generator) / math.sqrt(width))
-    inputs = torch.randn(batch_size, width, generator=generator).to(**kind).requires_grad_()
-    slopes = torch.randn(batch_size, width, generator=generator).to(**kind)
+            layer.weight.copy_(torch.randn(width, width, **drawn) / math.sqrt(width))
+    inputs = torch.randn(batch_size, width, **drawn).to(**kind).requires_grad_()
+    slopes = torch.randn(batch_size, width, **drawn).to(**kind)
     wanted = [inputs, *(layer.weight for layer in layers)]
 
     def step() -> None:
@@ -127,7 +129,8 @@ def peak_rates(
     """Time matrix products and a copy: what the device can do at most.
 
     Products of square matrices, and of the step's own shapes, since a library is not fastest at
-    squares everywhere. The copy is of ``COPIED_BYTES``, read and written.
+    squares everywhere. Operands are random: a GPU's clock is higher on constant
+    ones. The copy is of ``COPIED_BYTES``, read and written.
 
     Returns:
         A row a timed block: ``kind``, ``size`` (rows of the product; bytes of the copy),
@@ -135,17 +138,19 @@ def peak_rates(
     """
     place = torch.device(devices.resolve(device))
     kind: Any = {"device": place, "dtype": dtype_of(place)}
+    drawn: Any = {**kind, "generator": torch.Generator(place).manual_seed(seed)}
     shapes = {(size, width) for size in batch_sizes if size >= SMALL} | {(n, n) for n in SQUARES}
     products, counts = {}, {}
     for number, (rows, columns) in enumerate(sorted(shapes)):
-        left, right = torch.ones(rows, columns, **kind), torch.ones(columns, columns, **kind)
+        left, right = torch.randn(rows, columns, **drawn), torch.randn(columns, columns, **drawn)
         into = torch.empty(rows, columns, **kind)
         products[number] = _product(left, right, into)
         counts[number] = (MATMUL, rows, 2.0 * rows * columns**2)
-    source = torch.ones(COPIED_BYTES // 2 // ITEM_BYTES[place.type], **kind)
+    copied = COPIED_BYTES[place.type]
+    source = torch.ones(copied // 2 // ITEM_BYTES[place.type], **kind)
     target = torch.empty_like(source)
     products[len(products)] = lambda: target.copy_(source)
-    counts[len(counts)] = (COPY, COPIED_BYTES, float(COPIED_BYTES))
+    counts[len(counts)] = (COPY, copied, float(copied))
     frame = _timed(products, place, rounds, seed, progress)
     names = ("kind", "size", "work")
     for position, name in enumerate(names):

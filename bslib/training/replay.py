@@ -1,5 +1,6 @@
 """Taking steps on a GPU without the host in between: one step recorded, then replayed."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,6 +79,12 @@ class ReplayStepper(Stepper):
         self._counter.add_(1)
 
 
+@functools.cache
+def _aside(device: int) -> torch.cuda.Stream:
+    """Return one stream a device: each stream keeps library workspaces of its own for good."""
+    return torch.cuda.Stream(device)
+
+
 def cuda_graph(step: Step, changed: Sequence[Tensor]) -> Step:
     """Record ``step`` as a CUDA graph; return its replay.
 
@@ -85,7 +92,7 @@ def cuda_graph(step: Step, changed: Sequence[Tensor]) -> Step:
     its own, and what it changed is put back.
     """
     before = [tensor.clone() for tensor in changed]
-    current, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    current, aside = torch.cuda.current_stream(), _aside(torch.cuda.current_device())
     aside.wait_stream(current)
     with torch.cuda.stream(aside):
         for _ in range(3):
