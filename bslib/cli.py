@@ -95,7 +95,7 @@ def _run_options(command: Any) -> Any:
 @commands.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @_run_options
-@click.option("--out", type=FOLDER, help="Run folder; default: _build/runs/PROFILE.")
+@click.option("--out", type=FOLDER, help="Run folder; default: the checkout's _build/runs/PROFILE.")
 @click.option(
     "-p",
     "overrides",
@@ -124,7 +124,9 @@ def build(run_dirs: tuple[Path, ...], out: Path) -> None:
 
 @commands.command()
 @_run_options
-@click.option("--out", type=FOLDER, help="Holds runs/PROFILE and html; default: _build.")
+@click.option(
+    "--out", type=FOLDER, help="Holds runs/PROFILE and html; default: the checkout's _build."
+)
 def book(out: Path | None, profile: str, **options: Any) -> None:
     """Execute all notebooks, then build the HTML from them and say where it is."""
     from bslib.book import checkout

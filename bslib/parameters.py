@@ -26,6 +26,7 @@ class Rule:
     Attributes:
         type: as written in the parameters cell: ``int``, ``float``, ``str``, or a list of these.
         low, high: inclusive range of the number, or of each number in a list.
+        fewest, most: how many values a list holds.
         rehearsal: a value that makes everything tiny, for a run that only shows that all
             of it works; None leaves the value as it is.
         problem: a further check, returning what is wrong or None.
@@ -34,6 +35,8 @@ class Rule:
     type: str
     low: float = -math.inf
     high: float = math.inf
+    fewest: int = 1
+    most: float = math.inf
     rehearsal: Any = None
     problem: Callable[[Any], str | None] = lambda value: None
 
@@ -66,11 +69,14 @@ RULES: dict[str, Rule] = {
     "task": Rule("str", problem=_unknown("task", data_registry.TASKS)),
     "second_task": Rule("str", problem=_unknown("task", ["", *data_registry.TASKS])),
     "examples": Rule("int", 2, 10_000_000, rehearsal=64),
-    "data_sizes": Rule("list[int]", 2, 10_000_000, rehearsal=[32, 64]),
+    "data_sizes": Rule("list[int]", 2, 10_000_000, fewest=2, rehearsal=[32, 64]),
     "target_share": Rule("float", 0.01, 0.99),
     "batch_size": Rule("int", 1, 10_000_000, rehearsal=8),
     "batch_sizes": Rule("list[int]", 1, 10_000_000, rehearsal=[4, 8]),
-    "local_batch_sizes": Rule("list[int]", 1, 1_000_000, rehearsal=[1, 2, 4, 8, 16, 24, 32, 48]),
+    # A cost model is fitted to every other one, and takes two.
+    "local_batch_sizes": Rule(
+        "list[int]", 1, 1_000_000, fewest=3, rehearsal=[1, 2, 4, 8, 16, 24, 32, 48]
+    ),
     "world_size": Rule("int", 2, 16),
     "workers": Rule("int", 1, 64),
     "micro_batch_size": Rule("int", 1, 10_000_000, rehearsal=4),
@@ -86,7 +92,7 @@ RULES: dict[str, Rule] = {
     "draws": Rule("int", 2, 1_000_000, rehearsal=4),
     "budget_s": Rule("float", 1, 600, rehearsal=2.0),
     "learning_rate": Rule("float", 1e-8, 1e4),
-    "learning_rates": Rule("list[float]", 1e-8, 1e4),
+    "learning_rates": Rule("list[float]", 1e-8, 1e4, fewest=2, most=2),
     "target_loss": Rule("float", 1e-8, 1e4, rehearsal=2.2),
     "quick_dir": Rule("str"),
     "full_dir": Rule("str"),
@@ -150,11 +156,15 @@ def _wrong(name: str, value: Any) -> Iterator[str]:
     in_list = rule.type.startswith("list")
     each_type = rule.type.removeprefix("list[").removesuffix("]")
     if in_list and not isinstance(value, list):
-        yield f"{name} must be a list of {_NOUN[each_type]}s, not {value!r}"
+        example = "[8,64]" if each_type == "int" else "[0.5,4.0]"
+        yield f"{name} must be a list of {_NOUN[each_type]}s, such as {example}, not {value!r}"
     elif in_list and not value:
         yield f"{name} must not be empty"
     elif in_list and len(set(map(repr, value))) < len(value):
         yield f"{name} holds a value twice: {value!r}"
+    elif in_list and not rule.fewest <= len(value) <= rule.most:
+        least = "" if rule.fewest == rule.most else "at least "
+        yield f"{name} takes {least}{rule.fewest} values, not {len(value)}: {value!r}"
     for each in value if isinstance(value, list) and in_list else [value] * (not in_list):
         yield from _wrong_each(name, rule, each_type, each)
 
@@ -178,7 +188,10 @@ _PYTHON_TYPE: dict[str, type | tuple[type, ...]] = {
 
 
 def _too_large(values: Mapping[str, Any]) -> Iterator[str]:
-    """Compare sizes with the data: examples with the task's, batch sizes with both."""
+    """Compare sizes with the data: examples with the task's, batch sizes with both.
+
+    Beside ``data_sizes`` a batch size may be larger: it stands for all of the data then.
+    """
     entry = data_registry.TASKS.get(values.get("task", ""))
     examples = max(values.get("data_sizes", []), default=values.get("examples"))
     if entry is not None:
@@ -187,6 +200,8 @@ def _too_large(values: Mapping[str, Any]) -> Iterator[str]:
         except Refusal as refusal:
             yield f"{refusal} (task {values['task']!r})"
             return
+    if "data_sizes" in values:
+        return
     for name in ("batch_sizes", "local_batch_sizes"):
         largest = max(values.get(name, []), default=0)
         if examples is not None and largest > examples:

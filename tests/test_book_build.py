@@ -224,7 +224,8 @@ def record(folder: Path, source: NotebookNode, run: NotebookNode) -> Path:
     """Write a run folder that holds one page as ok."""
     (folder / PAGE).parent.mkdir(parents=True)
     nbformat.write(run, folder / PAGE)
-    made = run_folder.Record("full", "a CPU", {}, "", "2025-11-23", 1.0, {PAGE: entry(source)})
+    about = replace(entry(source), file_hash=run_folder.file_hash(folder / PAGE))
+    made = run_folder.Record("full", "a CPU", {}, "", "2025-11-23", 1.0, {PAGE: about})
     (folder / "run.json").write_text(json.dumps(asdict(made)))
     return folder
 
@@ -360,3 +361,28 @@ def test_the_catalogue_cites_papers_that_the_book_lists() -> None:
     keys = set(re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE))
     cited = {key for claim in claims.CATALOGUE.values() for key in claim.references}
     assert cited <= keys
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "lost"])
+def test_a_page_that_is_not_as_recorded_is_refused(
+    tree: Checkout, tmp_path: Path, damage: str
+) -> None:
+    """Another file than the recorded one is never published: the build says how to learn more."""
+    run = record(tmp_path / "run", notebook(), executed(notebook()))
+    text = (run / PAGE).read_text()
+    (run / PAGE).write_text(text.replace("supported", "refuted") if damage == "changed" else "{")
+    if damage == "lost":
+        (run / PAGE).unlink()
+    with pytest.raises(Refusal, match=r"gradient-variance\.ipynb is .*bslib verify"):
+        build([run], tmp_path / "html", tree)
+    assert not (tmp_path / "html").exists()
+
+
+@pytest.mark.parametrize("batch_sizes", [[4], [4, 64, 256], [4, 8, 16, 64, 256, 512, 724, 1024]])
+def test_a_part_of_few_batch_sizes_names_none_twice(batch_sizes: list[int]) -> None:
+    """Page 2.5 trains its second optimiser at some of the sizes given, each of them once."""
+    page = nbformat.read(ROOT / "chapters" / "2-choosing" / "learning-rate.ipynb", as_version=4)
+    (cell,) = (cell for cell in page.cells if cell.id == "measure-adamw")
+    found = {"batch_sizes": batch_sizes}
+    exec(cell.source.splitlines()[0], found)
+    assert len(set(found["sizes"])) == len(found["sizes"])

@@ -121,6 +121,13 @@ def test_nobody_at_the_address_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "run").exists()
 
 
+def test_an_address_without_a_port_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked at an address that cannot be one."""
+    monkeypatch.setattr(distributed, "Client", None)
+    with pytest.raises(Refusal, match="ends in its port"), cluster.connect("tcp://localhost"):
+        pass
+
+
 def test_workers_with_another_package_are_refused(
     dask: distributed.LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

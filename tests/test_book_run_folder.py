@@ -113,3 +113,38 @@ def test_leftovers_of_a_killed_runner_are_swept(tmp_path: Path) -> None:
     (tmp_path / "chapters" / ".a.ipynb.123.tmp").touch()
     folder.sweep()
     assert [path.name for path in (tmp_path / "chapters").iterdir()] == ["a.ipynb"]
+
+
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_a_file_that_a_run_has_just_written_is_no_damage(tmp_path: Path, status: str) -> None:
+    """Where a run goes on, the entry that it wrote with the file counts, not one read before."""
+    folder = RunFolder(tmp_path)
+    before = folder.store(record(), PATH, entry(), "{}")
+    after = folder.store(before, PATH, replace(entry(), status=status, seconds=2.0), '{"new": 1}')
+    listed = (after.notebooks[PATH], b'{"new": 1}') if status == "ok" else None
+    assert folder.held(before, PATH) == listed
+
+
+def test_a_file_whose_entry_is_yet_to_come_is_not_held(tmp_path: Path) -> None:
+    """Between the file and its entry, a run holds neither the old notebook nor the new one."""
+    folder = RunFolder(tmp_path)
+    before = folder.store(record(), PATH, entry(), "{}")
+    folder.write(record())
+    (tmp_path / PATH).write_text('{"new": 1}')
+    assert folder.held(before, PATH) is None
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a file, or on a disk that is read only: one message that names the folder."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match="file/run"), RunFolder(tmp_path / "file" / "run").lock():
+        pass
+
+    def read_only(**options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(run_folder.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(Refusal, match="Read-only"), RunFolder(tmp_path).lock():
+        pass

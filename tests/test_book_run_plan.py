@@ -53,7 +53,7 @@ def test_names_of_notebooks(book: Checkout, names: list[str], chosen: list[str])
 @pytest.mark.parametrize("name", ["9.9", "imagenet", "3.", ""])
 def test_an_unknown_name_is_refused(book: Checkout, name: str) -> None:
     """The message names what there is."""
-    with pytest.raises(Refusal, match=r"2\.1, 3\.3, ledger"):
+    with pytest.raises(Refusal, match=r"2\.1 curves, 3\.3 variance, ledger"):
         book.select([name])
 
 

@@ -117,3 +117,14 @@ def test_json_holds_whole_verdicts(folder: RunFolder) -> None:
     (stored_verdict,) = rows["3.3"]["verdicts"]
     assert claims.Verdict.from_json(stored_verdict) == verdict(-1.0)
     assert rows["1.1"]["verdicts"] == [None]
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "lost"])
+def test_a_verdict_that_is_not_as_recorded_is_refused(folder: RunFolder, damage: str) -> None:
+    """A notebook that was edited, cut or lost since is named, with what tells more of it."""
+    file = folder.root / "chapters/a.ipynb"
+    file.write_text(text_with(verdict(5.0)) if damage == "changed" else "{")
+    if damage == "lost":
+        file.unlink()
+    with pytest.raises(Refusal, match=r"a\.ipynb is .*bslib verify"):
+        verdicts.read_verdicts(folder.root)

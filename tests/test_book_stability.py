@@ -82,6 +82,17 @@ def test_too_few_seeds_are_refused(tmp_path: Path, book: checkout.Checkout, seed
         stability.measure(run, book)
 
 
+def test_the_prescribed_number_of_seeds_is_taken(tmp_path: Path, book: checkout.Checkout) -> None:
+    """Where twice the default is still too few, the command names the fewest that are not."""
+    page = book.root / NOTEBOOK
+    page.write_text(page.read_text().replace("seeds: int = 8", "seeds: int = 3"))
+    run = stored(tmp_path / "run", 3.0, 0.0, seeds=6)
+    with pytest.raises(Refusal, match=r"at least 15: bslib run 3\.9 -p seeds 15"):
+        stability.measure(run, book)
+    (found,) = stability.measure(stored(tmp_path / "more", 3.0, 0.0, seeds=15), book, draws=2)
+    assert found.seeds == 3
+
+
 def test_a_run_without_tables_is_refused(tmp_path: Path, book: checkout.Checkout) -> None:
     """It says how to make them."""
     run = stored(tmp_path / "run", 3.0, 0.0)

@@ -42,6 +42,10 @@ def files(root: Path) -> set[Path]:
     ("arguments", "says"),
     [
         ("run 9.9", "'9.9' is no claim"),
+        ("run oen", "(did you mean 'one'?); there are: 3.3 one"),
+        ("run -p batch_sizes 8,64", "such as [8,64]"),
+        ("run --out _toc.yml/run", "nothing can be written to"),
+        ("run --scheduler localhost", "ends in its port"),
         ("run -p sedes 3", "no parameter 'sedes'"),
         ("run -p task imagenet", "unknown task 'imagenet'"),
         ("run --profile huge", "'huge' is not one of"),

@@ -35,6 +35,12 @@ def test_good_values_pass() -> None:
         ("batch_sizes", [True], "whole number"),
         ("batch_sizes", [8, 8], "twice"),
         ("batch_sizes", [8, 1_001], "more than the 1,000 examples"),
+        ("learning_rates", [0.3], "takes 2 values, not 1"),
+        ("learning_rates", [0.3, 1.0, 3.0], "takes 2 values, not 3"),
+        ("learning_rates", 0.3, "such as [0.5,4.0]"),
+        ("local_batch_sizes", [8, 16], "takes at least 3 values, not 2"),
+        ("data_sizes", [100], "takes at least 2 values, not 1"),
+        ("batch_sizes", "8,64", "such as [8,64], not '8,64'"),
         ("seeds", 0, "between 2"),
         ("seeds", 3.0, "whole number"),
         ("task", "imagenet", "unknown task 'imagenet'"),
@@ -59,6 +65,14 @@ def test_all_problems_are_told_at_once() -> None:
 def test_batch_sizes_are_bounded_by_the_tasks_data() -> None:
     """Without ``examples`` the task's own number of training examples is the bound."""
     (problem,) = parameters.problems({"task": "digits", "batch_sizes": [1_201]})
+    assert "1,200" in problem
+
+
+def test_beside_data_sizes_a_larger_batch_stands_for_all_data() -> None:
+    """The page says so of its batch sizes; the data sizes themselves are still bounded."""
+    sizes = {"task": "digits", "data_sizes": [100, 200], "batch_sizes": [8, 512]}
+    assert parameters.problems(sizes) == []
+    (problem,) = parameters.problems({**sizes, "data_sizes": [100, 2_000]})
     assert "1,200" in problem
 
 

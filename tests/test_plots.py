@@ -54,6 +54,13 @@ def test_axes_are_named_from_one_table() -> None:
     assert axes.get_legend().get_title().get_text() == "rule"
 
 
+def test_without_named_series_there_is_no_legend() -> None:
+    """Nothing drawn, say for want of batch sizes, is neither a warning nor an empty box."""
+    axes = plots.points(FRAME[:0], x="batch_size", y="loss_sd", hue="rule")
+    plots.label(axes, x="batch_size", y="loss_sd", legend="rule")
+    assert axes.get_legend() is None
+
+
 @pytest.mark.parametrize(("log", "scales"), [("xy", ("log", "log")), ("", ("linear", "linear"))])
 def test_scales_are_as_asked(log: str, scales: tuple[str, str]) -> None:
     """``log`` names the logarithmic axes."""

@@ -1,5 +1,6 @@
 """The book's sources: where they lie, which notebooks there are, and how each is to be run."""
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,9 +85,12 @@ class Checkout:
     def _named(self, name: str) -> list[Page]:
         found = [page for page in self.pages if name in _names(page)]
         if not found:
-            known = ", ".join(page.claim or page.name for page in self.pages)
+            known = {each for page in self.pages for each in _names(page)}
+            close = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise Refusal(
-                f"{name!r} is no claim, section or notebook that can be run; there are: {known}"
+                f"{name!r} is no claim, section or notebook that can be run{hint}; there are: "
+                f"{', '.join(map(str, self.pages))}"
             )
         return found
 

@@ -6,6 +6,7 @@ share, and where there is none each notebook computes its own.
 """
 
 import logging
+import re
 import tempfile
 import threading
 import uuid
@@ -67,8 +68,12 @@ def connect(address: str, workers: int | None = None) -> Iterator[Cluster]:
 
     Raises:
         Refusal: nobody answers there, there are no workers, or one of them has another version
-            of this package.
+            of this package; or the address has no port.
     """
+    if not re.search(r":\d+$", address):
+        raise Refusal(
+            f"a scheduler's address ends in its port, such as tcp://host:8786, not {address!r}"
+        )
     try:
         with _quiet():
             client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 
 from bslib.book import notebook as notebooks
@@ -55,23 +56,25 @@ def find(path: Path, name: str, runs: Sequence[Run]) -> Recorded | None:
         path: its source, whose defaults and code the recorded ones are compared with.
         name: its path in the run folders.
         runs: where to look, in order.
+
+    Raises:
+        Refusal: that run's file is not the one that it recorded.
     """
     full = [run for run in runs if run.record.profile == "full"]
-    off_full = bool(full) and not any(_held(run, name) for run in full)
+    off_full = bool(full) and not any(_is_ok(run, name) for run in full)
     for run in runs:
-        entry = _held(run, name)
-        if entry is not None:
+        held = RunFolder(run.root).held(run.record, name)
+        if held is not None:
+            entry, content = held
+            notebook = nbformat.reads(content.decode(), as_version=4)
             stale = source_hash(notebooks.read(path), entry.parameters) != entry.source_hash
-            held = notebooks.read(run.root / name)
-            return Recorded(held, entry, _changed(path, entry), stale, off_full)
+            return Recorded(notebook, entry, _changed(path, entry), stale, off_full)
     return None
 
 
-def _held(run: Run, name: str) -> Entry | None:
-    """Return the entry of a page that a run holds as ok."""
+def _is_ok(run: Run, name: str) -> bool:
     entry = run.record.notebooks.get(name)
-    is_ok = entry is not None and entry.status == "ok" and (run.root / name).is_file()
-    return entry if is_ok else None
+    return entry is not None and entry.status == "ok"
 
 
 def failure(name: str, runs: Sequence[Run]) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
@@ -107,6 +108,31 @@ class RunFolder:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refusal(f"{self.root / RECORD} cannot be read as a run: {error}") from error
 
+    def held(self, record: Record, path: str) -> tuple[Entry, bytes] | None:
+        """Return the entry and the file of a notebook that is ok; None where it is not.
+
+        A run that goes on may have put a file there since ``record`` was read: its own entry,
+        read anew, counts then.
+
+        Raises:
+            Refusal: the file is lost, or is not the one that was recorded.
+        """
+        entry = record.notebooks.get(path)
+        if entry is None or entry.status != "ok":
+            return None
+        file = self.root / path
+        content = file.read_bytes() if file.is_file() else None
+        if content is not None and hashlib.sha256(content).hexdigest() == entry.file_hash:
+            return entry, content
+        now = self.read()
+        if now.notebooks.get(path) != entry:
+            return self.held(now, path)
+        wrong = "is missing" if content is None else "is not the file that was recorded"
+        raise Refusal(
+            f"{file} {wrong}: `bslib verify {self.root}` tells more, and "
+            "`bslib run --resume` records it again"
+        )
+
     def write(self, record: Record) -> None:
         """Write ``run.json``."""
         text = json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
@@ -135,10 +161,16 @@ class RunFolder:
         """Hold the folder for one runner; the lock ends with the process, whatever ends it.
 
         Raises:
-            Refusal: another runner holds it.
+            Refusal: another runner holds it, or nothing can be written there.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.root, os.O_RDONLY)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+            handle = os.open(self.root, os.O_RDONLY)
+        except OSError as error:
+            raise Refusal(
+                f"nothing can be written to {self.root} ({error.strerror}); give another folder"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

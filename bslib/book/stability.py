@@ -145,9 +145,10 @@ def _of_claim(
     assert kept is not None
     quick = profiles[0]
     if of < max(FEWEST_SEEDS, quick + 1):
+        enough = max(FEWEST_SEEDS, 2 * quick)
         raise Refusal(
             f"claim {kept.key} was run with {of} seeds; to draw {quick} of them takes at least "
-            f"{max(FEWEST_SEEDS, 2 * quick)}: bslib run {kept.key} -p seeds {2 * quick}"
+            f"{enough}: bslib run {kept.key} -p seeds {enough}"
         )
     share = quick / of
     drawn = (kept.draw(share, generator).estimates() for _ in range(draws))

@@ -16,20 +16,21 @@ def read_verdicts(run_dir: Path) -> dict[str, claims.Verdict]:
     Only notebooks that the run lists as ok are read; of several verdicts in one, the last.
 
     Raises:
-        Refusal: the folder holds no run, or a notebook of it cannot be read.
+        Refusal: the folder holds no run, or a notebook of it is not the file that was recorded,
+            or cannot be read.
     """
     folder = RunFolder(Path(run_dir))
     found = {}
-    for path, entry in folder.read().notebooks.items():
-        file = folder.root / path
-        if entry.status == "ok" and entry.claim is not None and file.is_file():
-            found[entry.claim] = _last_verdict(file)
+    record = folder.read()
+    for path, entry in record.notebooks.items():
+        if entry.claim is not None and (held := folder.held(record, path)) is not None:
+            found[entry.claim] = _last_verdict(folder.root / path, held[1])
     return {key: each for key in claims.CATALOGUE if (each := found.get(key)) is not None}
 
 
-def _last_verdict(file: Path) -> claims.Verdict | None:
+def _last_verdict(file: Path, content: bytes) -> claims.Verdict | None:
     try:
-        stored = list(_verdicts(file.read_text(encoding="utf-8")))
+        stored = list(_verdicts(content.decode()))
         return claims.Verdict.from_json(stored[-1]) if stored else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f"{file} cannot be read: {error}") from error

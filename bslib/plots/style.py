@@ -103,10 +103,11 @@ def label(axes: Axes, *, x: str, y: str, legend: str | None = None, **settings: 
     """Name the axes from the table, and apply further ``Axes.set`` settings.
 
     Args:
-        legend: its title; empty for a legend without one, None for no legend.
+        legend: its title; empty for a legend without one, None for no legend. Where nothing
+            that is drawn has a name, there is none.
     """
     axes.set(xlabel=AXIS_LABELS.get(x, x), ylabel=AXIS_LABELS.get(y, y), **settings)
-    if legend is not None:
+    if legend is not None and axes.get_legend_handles_labels()[0]:
         axes.legend(title=legend)
 
 
