@@ -48,7 +48,10 @@ def build(run_dirs: Sequence[Path], out: Path, checkout: Checkout | None = None)
     runs = [Run.open(Path(each)) for each in run_dirs]
     out = Path(out).resolve()
     _refuse_foreign(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"{out.parent} cannot be made ({error.strerror}): name another") from error
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
         work = Path(name)
         stage, downloads = work / "stage", work / "downloads"

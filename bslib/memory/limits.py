@@ -165,9 +165,7 @@ def _ratio(row: dict[Hashable, Any], predicted: pd.DataFrame) -> Estimate:
     chosen = (predicted["limit_mb"] == row["limit_mb"]) & (predicted["method"] == LAW)
     values = predicted.loc[chosen, "predicted"].to_numpy(float)
     if row["stopped_by"] != "memory":
-        reason = {"nothing fits": "nothing fits", "data": "all the data fit"}
-        return refused(
-            f"at {row['limit_mb']:g} MB {reason.get(row['stopped_by'], 'a cap stopped it')}: "
-            "memory did not bound the batch", n=len(values),
-        )  # fmt: skip
+        reasons = {"nothing fits": "not one example fits", "data": "all the data fit"}
+        reason = reasons.get(row["stopped_by"], "a cap stopped the search, not memory")
+        return refused(f"at {row['limit_mb']:g} MB {reason}", n=len(values))
     return stats.mean(values / row["batch_size"])
