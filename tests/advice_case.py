@@ -152,7 +152,7 @@ def no_data() -> Advice:
 
 def no_law() -> Advice:
     """Return advice without noise and without a law of memory."""
-    why = "the gradient noise scale: the training ended, or diverged, before it was looked at"
+    why = "the gradient noise scale: the training ended before the noise was looked at once"
     return advice(critical=None, held=memory(None), doubts=(why,))
 
 

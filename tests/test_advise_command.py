@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from bslib import progress
 from bslib.advise import command
 from bslib.cli import commands
 from bslib.parallel import WorkerFailed
@@ -62,12 +63,16 @@ def test_several_devices_share_the_global_batch() -> None:
         ((*DIGITS, "--device", "tpu"), "unknown"),
     ],
 )
-def test_bad_input_is_one_message(arguments: tuple[str, ...], told: str) -> None:
-    """Exit status 2 and what is wrong, on standard error; no traceback, and no advice."""
+def test_bad_input_is_one_message(
+    arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 2 and what is wrong, on a line of its own; no traceback, and no advice."""
+    monkeypatch.setattr(progress, "get_ipython", lambda: None)
     found = called(*arguments)
     assert found.exit_code == 2
     assert told in found.stderr
     assert "batch of" not in found.stdout
+    assert "/1Error" not in found.stderr  # as after a bar that was left there
     assert "Traceback" not in found.stderr
 
 

@@ -10,9 +10,11 @@ import torch
 from problem_case import Clock, Counted, Items
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from bslib.advise import Advice, Problem, advise
+from bslib import progress
+from bslib.advise import Advice, Bars, Problem, advise, noise
 from bslib.advise.examples import drawn
 from bslib.advise.problem import SameOptimizer
 from bslib.refusal import Refusal
@@ -56,10 +58,10 @@ def at(rate: float) -> Callable[[Any], torch.optim.Optimizer]:
         ({"model": frozen()}, "no parameter of the model requires a gradient"),
         ({"model": nn.LazyLinear(3)}, "no shape yet: pass a batch through"),
         ({"loss": None}, "loss must be a function of .model, batch., not a NoneType"),
-        ({"dataset": None}, "must have a length and items, not be a NoneType"),
-        ({"dataset": iter([1])}, "not be a list_iterator; of an iterable data set, take"),
-        ({"dataset": DataLoader(problem_case.data())}, "not be a DataLoader"),
-        ({"dataset": Stream()}, "not be a Stream; of an iterable data set, take"),
+        ({"dataset": None}, "must have a length and items, which a NoneType has not"),
+        ({"dataset": iter([1])}, "which a list_iterator has not; of an iterable data set, take"),
+        ({"dataset": DataLoader(problem_case.data())}, "of a DataLoader, pass its .dataset"),
+        ({"dataset": Stream()}, "which a Stream has not; of an iterable data set, take"),
         ({"dataset": [], "batch_size": None}, "0 examples, fewer than two batches of 1"),
         ({"dataset": problem_case.data(1), "batch_size": None}, "1 examples, fewer than two"),
         ({"dataset": problem_case.data(15)}, "15 examples, fewer than two batches of 8"),
@@ -108,6 +110,7 @@ elsewhere = problem_case.mlp()
     ("loss", "words"),
     [
         (per_example, r"one number, a scalar tensor, not shape \(2,\); take the mean"),
+        (lambda model, batch: (plain(model, batch), 1), "returned a tuple: return the loss alone"),
         (lambda model, batch: None, "one number, a scalar tensor, not NoneType"),
         (lambda model, batch: plain(model, batch).item(), "a scalar tensor, not float"),
         (lambda model, batch: plain(model, batch) * (1 + 1j), "not a complex one"),
@@ -116,7 +119,7 @@ elsewhere = problem_case.mlp()
         (lambda model, batch: plain(model, batch) - math.inf, "first step is -inf: mend"),
         (nan_gradient, "first gradient is not finite: mend"),
         (raising, "the loss failed on a first batch of 2: KeyError: 'logits'"),
-        (lambda model, batch: plain(elsewhere, batch), "does not depend on any trained parameter"),
+        (lambda model, batch: plain(elsewhere, batch), "use the model that is passed"),
         (lambda model, batch: per_example(model, batch).sum(), "no mean over examples, but a sum"),
         (lambda model, batch: -per_example(model, batch).sum(), "but a sum; return the mean"),
     ],
@@ -182,10 +185,14 @@ def test_a_batch_is_read_as_it_is() -> None:
     ("item", "words"),
     [
         (lambda row: (torch.zeros(2 + row % 5), 0), "do not make a batch.*padded where"),
-        (lambda row: (torch.zeros(2), "cat"), "an item holds a str: items are tensors"),
+        (
+            lambda row: (torch.zeros(2), "cat"),
+            r"an item holds a str at item\[1\]: items are tensors.*leave out",
+        ),
         (lambda row: (torch.zeros(2), None), "do not make a batch: TypeError"),
         (lambda row: (), "an item holds nothing"),
-        (lambda row: 1 / 0, "do not make a batch: ZeroDivisionError"),
+        (lambda row: {"x": 0, "name": "cat"}, r"a str at item\['name'\]: "),
+        (lambda row: {}[row], r"item (\d+) cannot be read: KeyError: \1"),
         (lambda row: {"x": torch.zeros(2)} if row % 2 else (torch.zeros(2),), "do not make a"),
     ],
 )
@@ -361,6 +368,97 @@ def test_a_training_that_diverges_leaves_advice_on_memory_and_throughput() -> No
     found = advised(problem_case.problem(optimizer=at(1e30)))
     assert (found.batch_size, found.flat_region, found.noise) == (None, None, None)
     assert any("diverged" in each for each in found.not_measured)
+
+
+def test_a_training_whose_loss_grows_and_stays_finite_diverged() -> None:
+    """Weights that double at every step leave no noise and no certainty, and the rate is named."""
+    inputs = problem_case.pairs()[0].double()
+    model = problem_case.seeded(lambda: nn.Linear(problem_case.FEATURES, 1)).double()
+    asked = problem_case.problem(
+        model, dataset=TensorDataset(inputs), optimizer=at(1.5),
+        loss=lambda model, batch: model(batch[0]).square().mean(),
+    )  # fmt: skip
+    found = advised(asked)
+    assert (found.batch_size, found.certain, found.noise) == (None, False, None)
+    (said,) = (each for each in found.not_measured if "the training diverged" in each)
+    assert "inf" not in said
+    assert said.endswith("at learning rate 1.5; take a lower one")
+
+
+def test_a_lucky_first_batch_is_no_divergence() -> None:
+    """Last batches are held against the first weights' loss on them, not on the first batch."""
+    training = noise._Training(
+        problem_case.subject(problem_case.problem()), 8, problem_case.generator()
+    )
+    for _ in range(8):
+        training.advance()
+    assert training.diverged() == ""
+    training.first = 1e-6
+    assert training.diverged() == ""
+    with torch.no_grad():
+        training.recent[-1].mul_(1e3)
+    assert "in 8 steps" in training.diverged()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rate", "own"),
+    [
+        (lambda each: lr_scheduler.LambdaLR(each, lambda step: (step + 1) / 100), 0.001, 0.1),
+        (lambda each: lr_scheduler.OneCycleLR(each, max_lr=0.5, total_steps=100), 0.02, 0.5),
+    ],
+)
+def test_a_rate_in_warm_up_is_not_taken_for_the_one_in_use(
+    schedule: Any, rate: float, own: float
+) -> None:
+    """A scheduler's passing rate is refused with its own named, unless one is given."""
+    model = problem_case.mlp()
+    optimizer = problem_case.sgd(model.parameters())
+    schedule(optimizer)
+    words = rf"learning rate at {rate:g} now.*Problem\(learning_rate={own:g}\)"
+    with pytest.raises(Refusal, match=words):
+        problem_case.problem(model, optimizer=optimizer)
+    assert problem_case.problem(model, optimizer=optimizer, learning_rate=own).rate == own
+    for group in optimizer.param_groups:
+        group["lr"] = own
+    assert problem_case.problem(model, optimizer=optimizer).rate == own
+
+
+def test_a_compiled_model_is_measured_as_it_is_without_and_says_so() -> None:
+    """What is measured is the module that was compiled, bit by bit, and the report tells."""
+    model = problem_case.mlp()
+    compiled = torch.compile(model, backend="eager")
+    subject = problem_case.subject(problem_case.problem(compiled))
+    assert type(subject.module) is nn.Sequential
+    found, own = (
+        advised(problem_case.problem(each, optimizer=problem_case.sgd))
+        for each in (compiled, model)
+    )
+    assert found.batch_size == own.batch_size
+    assert any("torch.compile" in each for each in found.not_measured)
+    assert not any("torch.compile" in each for each in own.not_measured)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 0.5, "0"])
+def test_advise_is_given_a_problem_and_a_seed(seed: Any) -> None:
+    """A bare model, and what is no seed, are refused by name."""
+    with pytest.raises(Refusal, match=r"takes a bslib.advise.Problem.*not a Sequential"):
+        advise(problem_case.mlp())  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match="seed must be a whole number from 0 on"):
+        advised(problem_case.problem(), seed=seed)
+
+
+def test_bars_leave_the_line_to_what_comes_next(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bar is removed before another is drawn, and all when closed: only blanks are left."""
+    monkeypatch.setattr(progress, "get_ipython", lambda: None)
+    bars = Bars()
+    bars("examples", 0, 1)
+    bars("memory", 0, 1)
+    shown = capsys.readouterr().err
+    assert shown.index("\r" + " " * 20) < shown.index("memory")
+    bars.close()
+    assert capsys.readouterr().err.endswith(" \r")
 
 
 def test_an_optimizer_that_wants_a_closure_is_refused_at_once() -> None:

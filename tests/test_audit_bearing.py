@@ -5,6 +5,7 @@ from pathlib import Path
 
 import audit_case
 import pandas as pd
+import pytest
 from audit_case import audited
 
 from bslib import audit
@@ -30,8 +31,22 @@ def test_arms_and_needs_are_those_that_there_are() -> None:
     assert not spoken & set(bearing.ABOUT)
 
 
+def test_a_claim_that_is_new_breaks_no_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim without arms or a reason for silence here is told as one that no table bears on."""
+    new = dataclasses.replace(CATALOGUE["1.1"], key="4.1")
+    monkeypatch.setitem(CATALOGUE, "4.1", new)  # type: ignore[arg-type]
+    found = audited(audit_case.sweep(), tmp_path)
+    assert found.bearings[-1].reason == "it is about what no table of runs holds"
+    words = " ".join(str(found).split())
+    assert "4.1 (what no table of runs holds)" in words
+    assert f"of the {len(CATALOGUE)} claims it can" in words
+    assert f"Which of the {len(CATALOGUE)} claims" in words
+
+
 def test_every_claim_is_told_once(tmp_path: Path) -> None:
-    """An audit speaks of all 24 claims, in their order."""
+    """An audit speaks of every claim, in their order."""
     found = audited(audit_case.sweep(), tmp_path)
     assert [each.key for each in found.bearings] == list(CATALOGUE)
 

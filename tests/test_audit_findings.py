@@ -225,8 +225,23 @@ def test_failed_runs_are_listed(tmp_path: Path) -> None:
     found = finding(made, tmp_path, "failed runs")
     assert found.severity == NOTE
     assert f"batch size 8 rate {max(audit_case.grid(8)):.4g} (8)" in found.seen
-    every = audited(made.assign(validation_accuracy=np.nan), tmp_path)
-    assert all(way.reason for way in every.facts.ways.values())
+
+
+def test_fractions_among_percentages_are_told(tmp_path: Path) -> None:
+    """One fraction beside percentages is a fault that names both lines; zeros and ones are not."""
+    made = audit_case.sweep()
+    made.loc[made.index[3], "validation_accuracy"] /= 100
+    found = finding(made, tmp_path, "mixed units")
+    assert found.severity == BLOCKS
+    assert "on line 5 and" in found.seen
+    assert found.seen.endswith("on line 2")
+    shares = audit_case.sweep().assign(validation_accuracy=lambda each: each.iloc[:, -1] / 100)
+    shares.loc[shares.index[3], "validation_accuracy"] = 1.0
+    for sound in (shares, made.drop(made.index[3])):
+        sound.loc[sound.index[5], "validation_accuracy"] = 0.0
+        assert "mixed units" not in kinds(audited(sound, tmp_path))
+    losses = made.rename(columns={"validation_accuracy": "validation_loss"})
+    assert "mixed units" not in kinds(audited(losses, tmp_path))
 
 
 def test_repeats_are_told(tmp_path: Path) -> None:

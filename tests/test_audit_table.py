@@ -7,6 +7,7 @@ import audit_case
 import pandas as pd
 import pytest
 
+from bslib import audit
 from bslib.audit import columns, metrics, table
 from bslib.refusal import Refusal
 
@@ -45,8 +46,15 @@ def read(text: str, folder: Path, **options: Any) -> table.SweepTable:
         (GOOD.replace("64,0.1,100", "64,0.1,0"), "steps must be above 0"),
         (GOOD.replace("64,0.1,100", "64,0.1,"), "line 3 says neither steps nor epochs"),
         (GOOD.replace("0.6,0", "good,0"), "line 3: val_acc must be a number, and it is 'good'"),
-        (GOOD.replace("0.6,0", "0.6,first"), "line 3: seed must be a number"),
-        (GOOD.replace("64,0.1", "8,0.2"), "all 2 rows have batch size 8"),
+        (GOOD.replace("0.6,0", "0.6,"), "line 3: seed must be a number, and it is empty"),
+        (GOOD.replace("0.6,0", "0.6,0.5"), "line 3: seed must be a whole number"),
+        (GOOD.replace("0.5,0", "nan,0").replace("0.6,0", "diverged,0"), "no row has a val_acc"),
+        (GOOD.replace("0.5,0", ",0").replace("0.6,0", ",0"), "no row has a val_acc"),
+        (GOOD.replace("64,0.1", "1e25,0.1"), "batch_size must be at most 1e.12"),
+        (GOOD.replace("64,0.1", '64,"0,1"'), "'0,1'; write a decimal point"),
+        (GOOD.replace("0.6,0", "60%,0"), "'60%'; leave out the %"),
+        (GOOD.replace("64,0.1", "8,0.2").replace("batch_size", "bs"), "all 2 rows have bs 8"),
+        (GOOD.replace("64,0.1", "8,0.2"), "all 2 rows have batch_size 8"),
     ],
 )
 def test_bad_tables_are_refused(text: str, says: str, tmp_path: Path) -> None:
@@ -81,6 +89,31 @@ def test_problems_are_not_mixed(tmp_path: Path) -> None:
             table.read(path, where=[where])
 
 
+def test_values_that_say_the_same_are_one(tmp_path: Path) -> None:
+    """Capitals and trailing zeros make neither another problem, nor a setting that varies."""
+    head = GOOD.replace("seed", "seed,Optimizer,width,warmup")
+    text = head.replace("0.5,0", "0.5,0,SGD,128,10").replace("0.6,0", "0.6,0,sgd,128.0,1e1")
+    found = read(text, tmp_path)
+    assert (found.optimizer, found.varied, found.confounded) == ("sgd", (), ())
+    assert read(text, tmp_path, where=[("Optimizer", "Sgd"), ("width", "128")]).batch_sizes == [
+        8,
+        64,
+    ]
+    other = text.replace("sgd,128.0", "sgd,64")
+    with pytest.raises(Refusal, match="mixes problems: width is 128, 64"):
+        read(other, tmp_path)
+
+
+@pytest.mark.parametrize("where", [{"optimizer": "SGD"}, [("seed", 1)], ("seed", "1")])
+def test_python_callers_are_told_what_to_pass(where: Any, tmp_path: Path) -> None:
+    """A frame in place of a path, and rows asked for otherwise than by pairs of texts."""
+    frame = audit_case.sweep(budgets=["steps"])
+    with pytest.raises(Refusal, match="path of a CSV file, not a DataFrame"):
+        audit.audit(frame)  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match="where takes pairs of texts"):
+        audit_case.audited(frame, tmp_path, where=where)
+
+
 @pytest.mark.parametrize(
     ("header", "split", "maximise"),
     [
@@ -113,6 +146,62 @@ def test_validation_accuracy_comes_first(tmp_path: Path) -> None:
         read(text, tmp_path, metric="acc")
     found = read(text, tmp_path, metric="quality", maximise=False)
     assert list(found.runs["score"]) == [-0.5, -0.6]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    ["val_acc_std", "val_acc_sem", "val/acc_stderr", "var_acc", "best_acc_epoch", "acc_step",
+     "val_acc_time", "acc_count", "val_acc_max", "min_val_acc"],
+)  # fmt: skip
+def test_what_stands_beside_a_result_is_none(beside: str, tmp_path: Path) -> None:
+    """A spread, an extreme or a time of a metric is compared by only where it is named."""
+    text = GOOD.replace("val_acc", f"{beside},val_acc").replace(",100,", ",100,7,")
+    found = read(text, tmp_path)
+    assert (found.metric.name, found.columns.unread) == ("val_acc", (beside,))
+    assert read(text, tmp_path, metric=beside).metric.name == beside
+    with pytest.raises(Refusal, match="no column is a known metric"):
+        read(GOOD.replace("val_acc", beside), tmp_path)
+
+
+def test_columns_without_values_are_absent(tmp_path: Path) -> None:
+    """An empty seed, length or metric leaves its place to what has values."""
+    text = GOOD.replace("val_acc,seed", "val_acc,test_acc,seed,epochs,data_size")
+    text = text.replace("0.5,0", "nan,0.5,,,").replace("0.6,0", ",0.6,,,-")
+    found = read(text, tmp_path)
+    assert (found.metric.name, set(found.columns.found)) == (
+        "test_acc", {"batch_size", "learning_rate", "steps"},
+    )  # fmt: skip
+    assert found.columns.unread == ("val_acc", "seed", "epochs", "data_size")
+
+
+def test_steps_to_target_come_before_a_metric_without_values(tmp_path: Path) -> None:
+    """A table of steps to target with an empty accuracy beside them is read for its steps."""
+    text = GOOD.replace("val_acc", "val_acc,steps_to_target")
+    text = text.replace("0.5,0", ",70,0").replace("0.6,0", ",40,0")
+    assert read(text, tmp_path).metric.name == metrics.TO_TARGET
+
+
+def test_seeds_may_have_names(tmp_path: Path) -> None:
+    """Each name is a seed of its own, wherever it stands and however it is written."""
+    rows = "8,0.1,100,0.5,b\n64,0.1,100,0.6,a\n8,0.1,100,0.5,A\n64,0.1,100,0.6,b\n"
+    found = read(GOOD.splitlines()[0] + "\n" + rows, tmp_path)
+    assert found.runs["seed"].tolist() == [1, 0, 0, 1]
+
+
+def test_what_training_used_comes_before_what_evaluation_used() -> None:
+    """Of two batch sizes that differ in their path alone, training's is taken."""
+    headers = ["eval/batch_size", "train/batch_size", "lr", "test.steps", "steps", "acc"]
+    found = columns.recognise(headers).found
+    assert (found["batch_size"], found["steps"]) == ("train/batch_size", "steps")
+
+
+def test_a_long_table_is_told_as_one(tmp_path: Path) -> None:
+    """A column of metrics' names and one of values bring the command that takes one of them."""
+    text = "bs,lr,steps,Metric,Value\n8,1,9,val_acc,0.5\n8,1,9,loss,3\n64,1,9,val_acc,0.6\n"
+    with pytest.raises(Refusal, match="--where Metric NAME --metric Value --maximise"):
+        read(text, tmp_path)
+    found = read(text, tmp_path, where=[("Metric", "val_acc")], metric="Value", maximise=True)
+    assert found.runs["value"].tolist() == [0.5, 0.6]
 
 
 def test_other_names_are_understood() -> None:

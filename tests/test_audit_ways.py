@@ -10,6 +10,7 @@ import pytest
 from audit_case import audited
 
 from bslib import audit
+from bslib.audit.budgets import STEPS as EQUAL_STEPS
 from bslib.audit.ways import Way
 from bslib.scaling.best_batch_size import DECAYED, EPOCHS, FIXED, STEPS, WAYS
 
@@ -98,6 +99,20 @@ def test_failed_sizes_are_left_out_and_named(tmp_path: Path) -> None:
     assert set(rates) == {8, 32, 128}
     assert left_out[512].startswith("1 of 4 runs failed")
     assert "without 512 (1 of 4 runs failed" in " ".join(str(found).split())
+
+
+def test_a_size_of_which_every_run_failed_has_no_winner(tmp_path: Path) -> None:
+    """No edge is told of it, no exponent rests on it, and it is named as left out."""
+    made = audit_case.sweep()
+    made.loc[made["batch_size"] == 512, "validation_accuracy"] = np.nan
+    found = audited(made, tmp_path)
+    (lost,) = (each for each in found.facts.sizes[EQUAL_STEPS] if each.batch_size == 512)
+    assert (lost.won, lost.side, lost.edge, lost.tuned) == (False, "", False, False)
+    left_out = found.facts.ways[STEPS].left_out
+    assert left_out is not None
+    assert left_out[512] == "every run failed"
+    assert "rate at an edge" not in audit_case.kinds(found)
+    assert found.facts.exponents[EQUAL_STEPS].n == 3
 
 
 def test_a_rate_that_fails_now_and_then_does_not_win(tmp_path: Path) -> None:

@@ -253,9 +253,9 @@ def test_the_pretence_is_as_strict_as_a_device() -> None:
     """Operands, indices and generators of another device raise, and so do reads in a recording."""
     with pretended_cuda() as host:
         there, here = torch.zeros(3, device="cuda"), torch.zeros(3)
-        with pytest.raises(RuntimeError, match="same device|different devices"):
+        with pytest.raises(RuntimeError, match=r"same device|different devices"):
             there + here
-        with pytest.raises(RuntimeError, match="same device|different devices"):
+        with pytest.raises(RuntimeError, match=r"same device|different devices"):
             there.index_select(0, torch.zeros(2, dtype=torch.int64))
         with pytest.raises(RuntimeError, match="generator of cpu"):
             torch.randperm(3, generator=torch.Generator(), device="cuda")

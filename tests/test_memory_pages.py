@@ -155,7 +155,11 @@ def test_limit_arms_are_ratios_by_rank() -> None:
 
 @pytest.mark.parametrize(
     ("stopped_by", "reason"),
-    [("data", "all the data fit"), ("nothing fits", "not one example fits"), ("cap", "a cap stopped the search")],
+    [
+        ("data", "all the data fit"),
+        ("nothing fits", "not one example fits"),
+        ("cap", "a cap stopped the search"),
+    ],
 )
 def test_a_limit_that_did_not_bind_is_undecided(stopped_by: str, reason: str) -> None:
     """Where the data or nothing stopped the search, a ratio would say nothing of memory."""

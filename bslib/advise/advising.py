@@ -64,6 +64,11 @@ def advise(
     Raises:
         Refusal: see :func:`bslib.advise.subject.prepare`; or several devices without a network.
     """
+    if not isinstance(problem, Problem):
+        kind = type(problem).__name__
+        raise Refusal(f"advise takes a bslib.advise.Problem(model, loss, dataset), not a {kind}")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise Refusal(f"seed must be a whole number from 0 on, not {seed!r}")
     if not (world_size >= 1 and budget_s > 0):
         raise Refusal(f"world_size and budget must be above 0, not {world_size} and {budget_s:g}")
     if len(problem.dataset) < 2 * world_size:

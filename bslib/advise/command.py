@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -53,18 +54,19 @@ def run(
     settings = Settings(model, optimizer, learning_rate, batch_size, seed)
     found = targets.find(target, task=task, settings=settings)
     network = _network(world_size, bandwidth, latency)
-    advice = advise(
-        found.problem,
-        target=found.name,
-        device=device,
-        budget_s=max(budget - REPORT_S - _age_s(), LEAST_S),
-        memory_bytes=None if memory_gb is None else int(memory_gb * 1e9),
-        world_size=world_size,
-        network=network,
-        with_noise=found.with_noise,
-        seed=seed,
-        progress=Bars(),
-    )
+    with closing(Bars()) as bars:
+        advice = advise(
+            found.problem,
+            target=found.name,
+            device=device,
+            budget_s=max(budget - REPORT_S - _age_s(), LEAST_S),
+            memory_bytes=None if memory_gb is None else int(memory_gb * 1e9),
+            world_size=world_size,
+            network=network,
+            with_noise=found.with_noise,
+            seed=seed,
+            progress=bars,
+        )
     if json_file is not None:
         json_file.write_text(json.dumps(encoding.encode(advice), indent=1) + "\n")
     if html_file is not None:

@@ -164,6 +164,8 @@ def _not_measured(asked: Asked, measured: Measured) -> list[str]:
                 f"noise at other sizes than batch normalisation's {found.ghost_batch_size} "
                 "examples, at which it was measured"
             )
+    if hasattr(subject.problem.model, "_orig_mod"):
+        said.append("the gain of torch.compile: the model was measured as it is without it")
     if asked.world_size > 1:
         said.append("a step of all devices: its time is one's, and the network's on top of it")
     if subject.load_s > 0 and asked.examples is not None:

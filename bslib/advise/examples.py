@@ -1,6 +1,6 @@
 """Reading examples of a data set into memory, as batches are gathered from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -55,16 +55,35 @@ def loaded(
 
 
 def _collated(dataset: Any, rows: Sequence[int]) -> Any:
+    items = [_item(dataset, row) for row in rows]
     try:
-        batch = default_collate([dataset[row] for row in rows])
+        batch = default_collate(items)
     except Exception as error:
         raise _unlike(error) from error
-    found = list(tensors(batch))
-    kinds = [type(each).__name__ for each in found if not isinstance(each, Tensor)]
-    if kinds or not found:
-        raise Refusal(f"an item holds {'a ' + kinds[0] if kinds else 'nothing'}: items are "
-                      "tensors or numbers, in tuples, lists or dicts")  # fmt: skip
+    words = next(_words(batch), None)
+    if words is not None or next(iter(tensors(batch)), None) is None:
+        raise Refusal(f"an item holds {words or 'nothing'}: items are tensors or numbers, in "
+                      "tuples, lists or dicts; leave out what else there is")  # fmt: skip
     return batch
+
+
+def _item(dataset: Any, row: int) -> Any:
+    try:
+        return dataset[row]
+    except Exception as error:
+        raise Refusal(f"the data set's item {row} cannot be read: {error_line(error)}") from error
+
+
+def _words(batch: Any, where: str = "") -> Iterator[str]:
+    """Name the texts in a batch, and where in an item each is."""
+    if isinstance(batch, dict):
+        for key, part in batch.items():
+            yield from _words(part, f"{where}[{key!r}]")
+    elif isinstance(batch, tuple | list) and batch and isinstance(batch[0], str | bytes):
+        yield f"a {type(batch[0]).__name__}" + (f" at item{where}" if where else "")
+    elif isinstance(batch, tuple | list):
+        for at, part in enumerate(batch):
+            yield from _words(part, f"{where}[{at}]")
 
 
 def _unlike(error: Exception) -> Refusal:

@@ -1,5 +1,6 @@
 """Advising, third measurement: the gradient noise scale along a short training."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ MOST_PASSES = 10
 # Steps between one look at the noise and the next grow by this factor.
 SPACING = 2.0
 FIRST_LOOK = 4
+# A loss so many times that of the first weights is a training's that diverged.
+DIVERGED = 10.0
 # Above so many parameters a micro-batch's gradient is kept as a sketch.
 KEPT_WHOLE, SKETCH = 1_000_000, 4_096
 
@@ -75,6 +78,8 @@ class _Training:
         self.trained = [each for each in module if each.requires_grad and id(each) in held]
         self.step, self.examples = 0, 0
         self.recent: list[Tensor] = []
+        self.first = 0.0
+        self._rows: list[Tensor] = []
         self._order = torch.empty(0, dtype=torch.int64)
 
     def advance(self) -> None:
@@ -86,13 +91,34 @@ class _Training:
         loss = self.subject.problem.loss(self.module, self.subject.batch(rows))
         loss.backward()
         self.optimizer.step()
+        if self.step == 0:
+            self.first = float(loss.detach())
         self.recent = [*self.recent[-31:], loss.detach()]
+        self._rows = [*self._rows[1 - FIRST_LOOK :], rows]
         self.step += 1
         self.examples += self.batch_size
 
     def loss(self) -> float:
         """Return the mean of the last batches' losses."""
         return float(torch.stack(self.recent).mean())
+
+    def diverged(self) -> str:
+        """Say how far the last batches' loss went above the first weights' on them; else "".
+
+        On the same batches, so that neither a lucky first one nor their spread is taken for it.
+        """
+        last = float(torch.stack(self.recent[-FIRST_LOOK:]).mean())
+        if last <= DIVERGED * abs(self.first):
+            return ""
+        fresh, first = copy.deepcopy(self.subject.module), 0.0
+        for rows in self._rows:
+            with torch.no_grad():
+                loss = self.subject.problem.loss(fresh, self.subject.batch(rows))
+            first += abs(float(loss)) / len(self._rows)
+            self.examples += len(rows)
+        if last <= DIVERGED * first:
+            return ""
+        return f"its loss went from {first:.3g} to {last:.3g} in {self.step} steps"
 
     def gradient(self, rows: Tensor) -> Tensor:
         """Return the gradient (d,) of a micro-batch; the module's buffers are put back."""
@@ -130,7 +156,7 @@ def measure(
         generator: a CPU generator; draws batches and micro-batches.
 
     Raises:
-        Refusal: too little data or time for a single look, or the training diverges at once.
+        Refusal: too little data or time for a single look, or the training diverges.
     """
     wanted = min(subject.problem.batch_size or DEFAULT_BATCH, subject.held // 2, most)
     batch_size = max(wanted, subject.smallest)
@@ -165,10 +191,14 @@ def measure(
         progress(min(int(100 * done), 99), 100)
     devices.synchronize(subject.device)
     progress(100, 100)
-    if not looks:
-        raise Refusal("the training ended, or diverged, before the noise was looked at once")
-    path = _table(looks)
     rate = float(training.optimizer.param_groups[0]["lr"])
+    if training.step and (words := training.diverged()):
+        raise Refusal(
+            f"the training diverged: {words} at learning rate {rate:.3g}; take a lower one"
+        )
+    if not looks:
+        raise Refusal("the training ended before the noise was looked at once")
+    path = _table(looks)
     return Noise(
         critical(path, batch_size),
         growth(path),

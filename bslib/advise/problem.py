@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.nn.parameter import UninitializedParameter
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from bslib.refusal import Refusal
 
@@ -31,7 +31,8 @@ class Problem:
         dataset: a map-style data set: ``len(dataset)`` and ``dataset[i]``.
         optimizer: of the model's parameters. Without it the noise is measured along a training
             with Adam, and there is no advice on the learning rate.
-        learning_rate: the one in use; by default that of the optimiser's first group.
+        learning_rate: the one in use; by default that of the optimiser's first group, unless a
+            scheduler is changing it.
         batch_size: the one that the learning rate was found at.
     """
 
@@ -48,9 +49,13 @@ class Problem:
         if not callable(self.loss):
             raise Refusal(f"loss must be a function of (model, batch), not {_kind(self.loss)}")
         mapped = hasattr(self.dataset, "__len__") and hasattr(self.dataset, "__getitem__")
+        if isinstance(self.dataset, DataLoader):
+            raise Refusal(
+                "dataset must have a length and items: of a DataLoader, pass its .dataset"
+            )
         if not mapped or isinstance(self.dataset, IterableDataset):
             raise Refusal(
-                f"dataset must have a length and items, not be {_kind(self.dataset)}; "
+                f"dataset must have a length and items, which {_kind(self.dataset)} has not; "
                 "of an iterable data set, take some thousand items into a list"
             )
         self._check_parameters()
@@ -92,6 +97,8 @@ class Problem:
         for group in self.optimizer.param_groups:
             if not isinstance(group.get("lr"), float | int | Tensor):
                 raise Refusal("the optimizer holds parameters without a learning rate 'lr'")
+        if self.learning_rate is None:
+            _check_schedule(self.optimizer.param_groups[0])
         _check_rate(self.rate)
 
     @property
@@ -228,10 +235,21 @@ def _check_rate(rate: object) -> None:
         raise Refusal(f"learning_rate must be a finite number above 0, not {rate!r}")
 
 
+def _check_schedule(group: dict[str, Any]) -> None:
+    """Refuse a rate on its way up or down: a scheduler leaves its own beside it."""
+    rate, own = float(group["lr"]), group.get("max_lr", group.get("initial_lr"))
+    if own is not None and not math.isclose(rate, own, rel_tol=1e-6):
+        raise Refusal(
+            f"a scheduler has the learning rate at {rate:.3g} now, and {own:.3g} is its own: say "
+            f"which one to advise on, such as Problem(learning_rate={own:.3g})"
+        )
+
+
 def error_line(error: Exception) -> str:
     """Say in a line what a user's own code raised."""
     return f"{type(error).__name__}: {error}".strip().splitlines()[0]
 
 
 def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

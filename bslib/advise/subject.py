@@ -102,7 +102,8 @@ def prepare(
 
 def _copied(model: nn.Module, device: torch.device) -> nn.Module:
     try:
-        copied = copy.deepcopy(model).to(device)
+        # compiled, it would be compiled again at each size that is tried
+        copied = copy.deepcopy(getattr(model, "_orig_mod", model)).to(device)
         return copied if copied.training else copied.train()
     except Exception as error:
         raise Refusal(f"the model cannot be copied to {device}: {error_line(error)}") from error
@@ -158,7 +159,10 @@ def _stepped(subject: Subject, size: int) -> None:
     except Exception as error:
         raise _failed("the backward pass", size, error) from error
     if not found:
-        raise Refusal("the loss does not depend on any trained parameter: all gradients are absent")
+        raise Refusal(
+            "the loss does not depend on any trained parameter: all gradients are absent; use the "
+            "model that is passed to it, not one from outside"
+        )
     if not finite:
         raise Refusal("the first gradient is not finite: mend the model or its initial weights")
     try:
@@ -175,6 +179,9 @@ def _values(gradient: Tensor) -> Tensor:
 
 def _check_loss(loss: Any) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or loss.is_complex():
+        if isinstance(loss, tuple | list):
+            kind = type(loss).__name__
+            raise Refusal(f"loss(model, batch) returned a {kind}: return the loss alone")
         shape = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         shape = "a complex one" if isinstance(loss, Tensor) and loss.is_complex() else shape
         raise Refusal(f"loss(model, batch) must return one number, a scalar tensor, not {shape}; "

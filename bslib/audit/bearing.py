@@ -1,4 +1,4 @@
-"""Which of the 24 claims a table bears on: each arm's needs, against what the table has."""
+"""Which of the book's claims a table bears on: each arm's needs, against what the table has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,7 +107,8 @@ def _bearing(claim: Claim, met: set[str], facts: Facts) -> Bearing:
     asked = {arm.name: ARMS[claim.key, arm.name] for arm in claim.arms
              if (claim.key, arm.name) in ARMS}  # fmt: skip
     if not asked:
-        return Bearing(claim.key, NOTHING, (), (), f"it is about {ABOUT[claim.key]}")
+        about = ABOUT.get(claim.key, "what no table of runs holds")
+        return Bearing(claim.key, NOTHING, (), (), f"it is about {about}")
     can = tuple(name for name, needs in asked.items() if met.issuperset(needs))
     if len(can) == len(claim.arms):
         return Bearing(claim.key, CAN, can, (), "all its arms")

@@ -6,7 +6,7 @@ too, so that ``Batch Size`` and ``config/batch_size`` are both found.
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bslib.audit import metrics
@@ -43,9 +43,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Either the examples that a training saw or those of the data set: the values tell.
 EITHER = ("examples", "samples", "n_examples", "num_examples", "n_samples", "num_samples")
+OPTIMIZERS = ("optimizer", "optimiser", "opt")
 # Runs that differ in these are trainings of different problems.
 PROBLEMS = (
-    "optimizer", "optimiser", "opt", "model", "architecture", "arch", "dataset", "task", "width",
+    *OPTIMIZERS, "model", "architecture", "arch", "dataset", "task", "width",
     "depth", "norm", "normalization", "data_size",
 )  # fmt: skip
 # A fair sweep holds these fixed, or tunes them.
@@ -55,6 +56,7 @@ SETTINGS = (
     "grad_clip", "clip", "world_size", "num_gpus", "gpus", "accumulation_steps",
     "gradient_accumulation_steps",
 )  # fmt: skip
+_HELD_OUT = (metrics.VALIDATION, metrics.TEST)
 NEEDED = ("batch_size", "learning_rate")
 BUDGETS = ("steps", "epochs", "examples_seen", "steps_to_target", "seconds")
 
@@ -79,14 +81,20 @@ class Columns:
     unread: tuple[str, ...]
 
 
-def recognise(headers: Sequence[str]) -> Columns:
+def recognise(headers: Sequence[str], empty: Collection[str] = ()) -> Columns:
     """Find the columns that an audit needs, and those it can use.
+
+    Args:
+        headers: all of them.
+        empty: those without a single value, which are as good as absent; the only metric is
+            found even so, for whoever reads its values to say that there are none.
 
     Raises:
         Refusal: a header is empty or given twice, there is no batch size, no learning rate, or
             nothing that says how long a training was.
     """
     _check(headers)
+    every, headers = headers, [header for header in headers if header not in empty]
     found = {
         name: header
         for name, aliases in ALIASES.items()
@@ -94,11 +102,14 @@ def recognise(headers: Sequence[str]) -> Columns:
     }
     either = _first(headers, EITHER) or ""
     _demand(headers, found, either)
-    problems = [header for header in headers if _is_one_of(header, PROBLEMS)]
-    settings = [header for header in headers if _is_one_of(header, SETTINGS)]
+    problems = [header for header in headers if is_one_of(header, PROBLEMS)]
+    settings = [header for header in headers if is_one_of(header, SETTINGS)]
     used = {*found.values(), either, *problems, *settings}
-    measures = metrics.recognise([header for header in headers if header not in used])
-    unread = [h for h in headers if h not in used and h not in {each.name for each in measures}]
+    free = [header for header in headers if header not in used]
+    measures = metrics.recognise(free)
+    if not measures and metrics.TO_TARGET not in found:
+        measures = metrics.recognise(every)
+    unread = [h for h in every if h not in used and h not in {each.name for each in measures}]
     return Columns(
         found, measures, tuple(problems), tuple(settings), either, tuple(filter(None, unread))
     )
@@ -142,13 +153,14 @@ def _nearest(headers: Sequence[str], name: str) -> str:
 
 def _first(headers: Sequence[str], aliases: Sequence[str]) -> str | None:
     for alias in aliases:
-        for header in headers:
-            if _matches(header, alias):
-                return header
+        found = [header for header in headers if _matches(header, alias)]
+        if found:  # what an evaluation was run with comes last
+            return min(found, key=lambda header: metrics.of(header).split in _HELD_OUT)
     return None
 
 
-def _is_one_of(header: str, names: Sequence[str]) -> bool:
+def is_one_of(header: str, names: Sequence[str]) -> bool:
+    """Whether a header is known under one of these names."""
     return any(_matches(header, name) for name in names)
 
 

@@ -42,7 +42,7 @@ def to_target(table: SweepTable) -> ToTarget | None:
         return None
     runs = table.runs.assign(score=-table.runs["steps_to_target"])
     tuned = tuning.tune(runs)
-    sizes = tuple(each for each in tuned if each.grid["score"].notna().any())
+    sizes = tuple(each for each in tuned if each.won)
     winners = pd.concat([each.reported for each in sizes], ignore_index=True)
     return ToTarget(sizes, winners, _critical(sizes, winners, table))
 

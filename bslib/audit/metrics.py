@@ -18,6 +18,11 @@ _UP = {"accuracy", "acc", "top1", "f1", "auc", "auroc", "bleu", "rouge", "map", 
        "recall", "score", "reward", "return", "iou", "miou"}  # fmt: skip
 _DOWN = {"loss", "error", "err", "perplexity", "ppl", "nll", "ce", "mse", "rmse", "mae", "wer",
          "cer", "bpb", "bpc", "fid"}  # fmt: skip
+# In a long table one column names the metric, and one holds its value.
+_WHICH = ("metric", "variable", "measure")
+# A header with such a word tells of a result, and is none.
+_BESIDE = {"std", "stdev", "stddev", "stderr", "sem", "var", "variance", "epoch", "epochs", "step",
+           "steps", "time", "count", "min", "max"}  # fmt: skip
 # Of these a point is a hundredth.
 _SHARES = {"accuracy", "acc", "top1"}
 
@@ -47,9 +52,11 @@ class Metric:
 def recognise(headers: Sequence[str]) -> tuple[Metric, ...]:
     """Return the metrics among headers: validation before unnamed, test, training; accuracy first.
 
-    A header counts where it names a known measure, such as ``val/acc`` or ``test_loss``.
+    A header counts where it names a known measure, such as ``val/acc`` or ``test_loss``, and not
+    its spread, its extreme, or when it was taken.
     """
-    found = [each for each in map(of, headers) if each.maximise is not None]
+    named = [each for each in headers if not _BESIDE.intersection(_words(each))]
+    found = [each for each in map(of, named) if each.maximise is not None]
     splits = [VALIDATION, UNNAMED, TEST, TRAINING]
     return tuple(
         sorted(found, key=lambda each: (splits.index(each.split), not each.share,
@@ -90,7 +97,7 @@ def choose(
     else:
         raise Refusal(
             "no column is a known metric (such as validation_accuracy or val_loss); name yours: "
-            f"--metric COLUMN, one of {', '.join(headers)}"
+            f"--metric COLUMN, one of {', '.join(headers)}{_long(headers)}"
         )
     chosen = chosen if maximise is None else replace(chosen, maximise=maximise)
     if chosen.maximise is None:
@@ -99,6 +106,17 @@ def choose(
             "say --maximise or --minimise"
         )
     return chosen
+
+
+def _long(headers: Sequence[str]) -> str:
+    names = {each.lower(): each for each in headers}
+    which = next((names[each] for each in _WHICH if each in names), None)
+    if which is None or "value" not in names:
+        return ""
+    return (
+        f"; this looks like a long table: give each {which} a column of its own, or take one, "
+        f"--where {which} NAME --metric {names['value']} --maximise"
+    )
 
 
 def _words(header: str) -> list[str]:

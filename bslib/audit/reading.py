@@ -58,6 +58,7 @@ def numbers(
     *,
     above: float = -math.inf,
     least: float = -math.inf,
+    most: float = math.inf,
     whole: bool = False,
     needed: bool = False,
     result: bool = False,
@@ -67,7 +68,7 @@ def numbers(
     Args:
         table: of :func:`text_table`.
         header: the column.
-        above, least: bounds, the first not reached itself.
+        above, least, most: bounds, the first not reached itself.
         whole: whether only whole numbers will do.
         needed: whether no row may lack it.
         result: whether it measures a training: then words for failure, and infinity, are NaN.
@@ -86,26 +87,49 @@ def numbers(
     with np.errstate(invalid="ignore"):
         _complain(table, header, found <= above, f"above {above:g}")
         _complain(table, header, found < least, f"at least {least:g}")
+        _complain(table, header, found > most, f"at most {most:g}")
         if whole:
             _complain(table, header, np.abs(found - np.round(found)) > 0, "a whole number")
     return pd.Series(np.where(np.isfinite(found), found, np.nan), index=table.index)
 
 
+def labels(table: pd.DataFrame, header: str) -> "pd.Series[float]":
+    """Return a column as whole numbers, its own or, where some are none, those of its texts."""
+    cells = table[header].str.lower()
+    if cells.isin(_MISSING).any() or not any(math.isnan(_number(each, False)) for each in cells):
+        return numbers(table, header, whole=True, needed=True)
+    codes, _ = pd.factorize(cells, sort=True)
+    return pd.Series(codes.astype(float), index=table.index)
+
+
+def empty(table: pd.DataFrame) -> set[str]:
+    """Return the columns without a single value."""
+    blank = table.drop(columns=LINE).apply(lambda column: column.str.lower().isin(_MISSING).all())
+    return set(blank.index[blank])
+
+
+def plain(cell: str) -> str:
+    """Return what two cells share that say the same: ``SGD`` and ``sgd``, 128 and ``128.0``."""
+    try:
+        return repr(float(cell))
+    except ValueError:
+        return cell.lower()
+
+
 def kept(table: pd.DataFrame, where: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return the rows whose columns have the values asked for, compared as numbers if they are.
+    """Return the rows whose columns have the values asked for, compared by :func:`plain`.
 
     Raises:
         Refusal: there is no such column, or no such row.
     """
+    pairs = [isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in where]
+    if not all(pairs):
+        raise Refusal(f"where takes pairs of texts, such as [('optimizer', 'sgd')], not {where!r}")
     for header, value in where:
         if header not in table or header == LINE:
             names = ", ".join(name for name in table.columns if name != LINE)
             raise Refusal(f"--where: there is no column {header!r}; the columns are {names}")
-        wanted = _number(value, result=False)
-        same = [
-            cell == value or (cell.lower() not in _MISSING and _number(cell, False) == wanted)
-            for cell in table[header]
-        ]
+        same = [plain(cell) == plain(value) for cell in table[header]]
         if not any(same):
             values = ", ".join(sorted(set(table[header]))[:8])
             raise Refusal(f"--where: no row has {header} {value}; its values are {values}")
@@ -130,4 +154,12 @@ def _complain(table: pd.DataFrame, header: str, bad: NDArray[np.bool_], rule: st
     row = table.iloc[at[0]]
     more = f", and {len(at) - 1} more" if len(at) > 1 else ""
     value = repr(row[header]) if row[header] else "empty"
-    raise Refusal(f"line {row[LINE]}: {header} must be {rule}, and it is {value}{more}")
+    raise Refusal(
+        f"line {row[LINE]}: {header} must be {rule}, and it is {value}{more}{_hint(row[header])}"
+    )
+
+
+def _hint(cell: str) -> str:
+    if cell.endswith("%"):
+        return "; leave out the %"
+    return "; write a decimal point, and nothing between thousands" if "," in cell else ""

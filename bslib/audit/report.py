@@ -12,6 +12,7 @@ from bslib.audit.bearing import Bearing
 from bslib.audit.facts import Facts
 from bslib.audit.findings import Finding
 from bslib.audit.ways import Way
+from bslib.refusal import Refusal
 from bslib.stats.estimate import Estimate
 
 
@@ -79,6 +80,9 @@ def audit(
     Raises:
         Refusal: see :func:`bslib.audit.table.read`; nothing was analysed.
     """
+    if not isinstance(path, str | Path):
+        kind = type(path).__name__
+        raise Refusal(f"audit takes the path of a CSV file, not a {kind}: write it to one first")
     read = table.read(Path(path), metric=metric, maximise=maximise, where=where)
     measured = facts.measure(read)
     return Audit(

@@ -12,6 +12,7 @@ from bslib.audit.columns import Columns
 from bslib.audit.metrics import Metric
 from bslib.refusal import Refusal
 
+_MOST = 1e12  # examples in a batch
 _SAME = 0.02  # relative difference below which examples and steps times batch size agree
 
 
@@ -89,7 +90,7 @@ def read(
     """
     text = reading.text_table(path)
     headers = [name for name in text.columns if name != reading.LINE]
-    found = columns.recognise(headers)
+    found = columns.recognise(headers, reading.empty(text))
     chosen = metrics.choose(
         found.metrics, headers, metric, maximise, found.found.get(metrics.TO_TARGET)
     )
@@ -98,14 +99,16 @@ def read(
     runs, data_size, absolute = _lengths(_numbers(text, found, chosen), text, found)
     if runs["batch_size"].nunique() < 2:
         raise Refusal(
-            f"all {len(runs)} rows have batch size {runs['batch_size'].iloc[0]:,}: "
-            "a sweep compares two or more"
+            f"all {len(runs)} rows have {found.found['batch_size']} "
+            f"{runs['batch_size'].iloc[0]:,}: a sweep compares two or more; rename the column if "
+            "another one holds the batch size"
         )
     confounded, varied = _settings(text, found)
     contradictions = _contradictions(runs, data_size)
     unique, copies, repeated = _repeats(runs, "seed" in found.found)
     scored, points = _scored(unique, chosen)
-    optimizer = next((text[each].iloc[0].lower() for each in found.problems if "opt" in each), "")
+    named = [each for each in found.problems if columns.is_one_of(each, columns.OPTIMIZERS)]
+    optimizer = reading.plain(text[named[0]].iloc[0]) if named else ""
     return SweepTable(
         scored, found, chosen, points, data_size, absolute, copies, repeated, contradictions,
         confounded, varied, optimizer,
@@ -114,7 +117,7 @@ def read(
 
 def _one_problem(text: pd.DataFrame, found: Columns) -> None:
     for header in found.problems:
-        values = sorted(set(text[header]))
+        values = sorted({reading.plain(each): each for each in text[header]}.values())
         if len(values) > 1:
             raise Refusal(
                 f"the table mixes problems: {header} is {', '.join(values[:6])}; audit one at a "
@@ -131,10 +134,12 @@ def _numbers(text: pd.DataFrame, found: Columns, metric: Metric) -> pd.DataFrame
     header = found.found[metrics.TO_TARGET] if metric.name == metrics.TO_TARGET else metric.name
     return pd.DataFrame(
         {
-            "batch_size": column("batch_size", least=1, whole=True, needed=True).astype(int),
+            "batch_size": column("batch_size", least=1, most=_MOST, whole=True, needed=True).astype(
+                int
+            ),
             "learning_rate": column("learning_rate", above=0, needed=True),
             "weight_decay": column("weight_decay", least=0).fillna(0.0),
-            "seed": column("seed", whole=True, needed=True),
+            "seed": reading.labels(text, found.found["seed"]) if "seed" in found.found else np.nan,
             "steps": column("steps", above=0),
             "epochs": column("epochs", above=0),
             "examples": column("examples_seen", above=0),
@@ -203,6 +208,7 @@ def _contradictions(runs: pd.DataFrame, data_size: int | None) -> tuple[int, ...
 
 
 def _settings(text: pd.DataFrame, found: Columns) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    text = text[[found.found["batch_size"], *found.settings]].map(reading.plain)
     by_size = text.groupby(found.found["batch_size"])
     varied = [header for header in found.settings if text[header].nunique() > 1]
     confounded = [header for header in varied if (by_size[header].nunique() == 1).all()]
@@ -231,6 +237,8 @@ def _repeats(
 
 
 def _scored(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, bool]:
+    if runs["value"].isna().all():
+        raise Refusal(f"no row has a {metric.name}: there is nothing to compare; --metric COLUMN")
     fraction = metric.share and bool((runs["value"].dropna().abs() <= 1).all())
     scale = (100.0 if fraction else 1.0) * (1 if metric.maximise else -1)
     return runs.assign(score=scale * runs["value"]), metric.share

@@ -59,8 +59,8 @@ def _short(findings: Sequence[Finding], bearings: Sequence[Bearing]) -> list[str
     part = " ".join(each.key for each in bearings if each.status == bearing.IN_PART)
     can = [whole, f"{part} in part" if part else ""]
     able = ", and ".join(filter(None, can)) or "none"
-    words = f"{counted(faults, 'fault')}, {counted(flaws, 'weakness')}; of the 24 claims it can "
-    words += f"support or refute {able}"
+    words = f"{counted(faults, 'fault')}, {counted(flaws, 'weakness')}; "
+    words += f"of the {len(CATALOGUE)} claims it can support or refute {able}"
     return _wrapped(f"in short      {words}", " " * 14)
 
 
@@ -171,7 +171,8 @@ def _laws(facts: Facts) -> Iterator[str]:
 
 
 def _claims(bearings: Sequence[Bearing]) -> str:
-    lines = [_heading("Which of the 24 claims it bears on (their questions: bslib claims)")]
+    title = f"Which of the {len(CATALOGUE)} claims it bears on (their questions: bslib claims)"
+    lines = [_heading(title)]
     for status in (bearing.CAN, bearing.IN_PART, bearing.COULD):
         for each in (each for each in bearings if each.status == status):
             words = f"with {each.reason}" if status == bearing.COULD else _can(each)

@@ -23,7 +23,8 @@ class Tuned:
         learning_rate: the winner: fewest failures, then the best mean score.
         weight_decay: of the winner.
         decays: weight decays that it was chosen from.
-        side: ``"lowest"`` or ``"highest"`` where the winning rate is at that end; else "".
+        side: ``"lowest"`` or ``"highest"`` where the winning rate is at that end; else "", as
+            where no run has a result.
         decay_side: the same of the decay; a decay of 0 is no end, since nothing lies beyond.
         grid: runs that the winner was chosen from.
         reported: runs of the winner that stand for the size.
@@ -49,6 +50,11 @@ class Tuned:
         return len(self.rates) > 1
 
     @property
+    def won(self) -> bool:
+        """Whether any run that the winner was chosen from has a result."""
+        return bool(self.grid["score"].notna().any())
+
+    @property
     def edge(self) -> bool:
         """Whether a better pair may lie beyond what was tried."""
         return bool(self.side or self.decay_side)
@@ -56,7 +62,7 @@ class Tuned:
     @property
     def tuned(self) -> bool:
         """Whether the best rate lies inside its grid."""
-        return self.tried and not self.edge
+        return self.tried and self.won and not self.edge
 
     @property
     def gap(self) -> float:
@@ -106,14 +112,15 @@ def _size(rows: pd.DataFrame) -> Tuned:
     reported = unseen if fresh else won
     rates = tuple(sorted(float(rate) for rate in chosen_on[RATE].unique()))
     decays = tuple(sorted(float(decay) for decay in chosen_on[DECAY].unique()))
+    ended = bool(chosen_on["score"].notna().any())
     return Tuned(
         batch_size=int(rows["batch_size"].iloc[0]),
         rates=rates,
         learning_rate=best[0],
         weight_decay=best[1],
         decays=decays,
-        side=_side(best[0], rates),
-        decay_side=_decay_side(best[1], decays),
+        side=_side(best[0], rates) if ended else "",
+        decay_side=_decay_side(best[1], decays) if ended else "",
         grid=chosen_on.reset_index(drop=True),
         reported=reported.reset_index(drop=True),
         fresh=fresh,

@@ -125,6 +125,7 @@ def compare(name: str, sizes: Sequence[Tuned], left_out: Mapping[int, str]) -> W
     """
     failed = {
         each.batch_size: f"{each.failed} of {len(each.reported)} runs failed at its best rate"
+        if each.won else "every run failed"
         for each in sizes if each.failed
     }  # fmt: skip
     kept = [each for each in sizes if not each.failed]

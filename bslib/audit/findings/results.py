@@ -7,10 +7,14 @@ from bslib.audit.bearing import needing
 from bslib.audit.facts import Facts
 from bslib.audit.findings.finding import BLOCKS, NOTE, WEAKENS, Finding, counted, lines, number
 
+# No fraction is larger, rounding included.
+_PERCENT = 1.5
+
 
 def find(facts: Facts) -> Iterator[Finding]:
     """Find choices made on test data, training metrics, failed runs and repeated rows."""
     yield from _metric(facts)
+    yield from _units(facts)
     yield from _failed(facts)
     table = facts.table
     if table.copies:
@@ -61,6 +65,23 @@ def _metric(facts: Facts) -> Iterator[Finding]:
             "it shows how fast training goes, and nothing of how well the network generalises",
             "record the loss or accuracy on validation data",
             needing({"held out"}, facts, met=False),
+        )
+
+
+def _units(facts: Facts) -> Iterator[Finding]:
+    values, name = facts.table.runs["value"], facts.table.metric.name
+    shares = facts.table.runs[(values > 0) & (values <= 1)]
+    percent = facts.table.runs[values > _PERCENT]
+    if facts.table.metric.share and len(shares) and len(percent):
+        yield Finding(
+            "mixed units",
+            BLOCKS,
+            "Some accuracies look like fractions, and others like percentages",
+            f"{name} is {number(shares['value'].iloc[0])} on line {shares['line'].iloc[0]} and "
+            f"{number(percent['value'].iloc[0])} on line {percent['line'].iloc[0]}",
+            "all are read as percentages, and a fraction is then less than one of them",
+            "write all in one unit; nothing, where these are percentages that low",
+            needing({"accuracy"}, facts, met=True),
         )
 
 
