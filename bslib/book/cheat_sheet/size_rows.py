@@ -58,7 +58,8 @@ OUT_OF_MEMORY = Row(
                 ),
                 no=(
                     "Keep the batch and accumulate its gradient over micro-batches: it takes about "
-                    "the memory of one of them, and no less time."
+                    "the memory of one of them, and no less time. Or take the batch that fits, and "
+                    "rescale its learning rate."
                 ),
                 mixed=(
                     "Try accumulating gradients over micro-batches: it kept the memory from "
