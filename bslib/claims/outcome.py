@@ -49,7 +49,7 @@ class ArmVerdict:
 
     @property
     def holds(self) -> bool:
-        """Whether it is decided, and the same with all 24 claims judged together."""
+        """Whether it is decided, and the same with all arms of the book judged together."""
         return self.outcome != INCONCLUSIVE and self.simultaneous_outcome == self.outcome
 
 

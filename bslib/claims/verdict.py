@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether it is decided, and the same with all 24 claims judged together."""
+        """Whether it is decided, and the same with all arms of the book judged together."""
         together = outcome.combine([arm.simultaneous_outcome for arm in self.arms])
         return self.outcome != INCONCLUSIVE and together == self.outcome
 
