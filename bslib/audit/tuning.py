@@ -52,7 +52,7 @@ class Tuned:
     @property
     def won(self) -> bool:
         """Whether any run that the winner was chosen from has a result."""
-        return bool(self.grid["score"].notna().any())
+        return _any_result(self.grid)
 
     @property
     def edge(self) -> bool:
@@ -99,6 +99,10 @@ def at_rate(runs: pd.DataFrame, rate: float) -> list[Tuned]:
     return [_size(rows) for _, rows in held.groupby("batch_size", sort=True)]
 
 
+def _any_result(runs: pd.DataFrame) -> bool:
+    return bool(runs["score"].notna().any())
+
+
 def _size(rows: pd.DataFrame) -> Tuned:
     chosen_on = _chosen_on(rows)
     best = _best(chosen_on)
@@ -112,7 +116,7 @@ def _size(rows: pd.DataFrame) -> Tuned:
     reported = unseen if fresh else won
     rates = tuple(sorted(float(rate) for rate in chosen_on[RATE].unique()))
     decays = tuple(sorted(float(decay) for decay in chosen_on[DECAY].unique()))
-    ended = bool(chosen_on["score"].notna().any())
+    ended = _any_result(chosen_on)
     return Tuned(
         batch_size=int(rows["batch_size"].iloc[0]),
         rates=rates,

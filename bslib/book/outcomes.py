@@ -2,7 +2,7 @@
 
 from bslib import claims
 from bslib.claims import card
-from bslib.claims.outcome import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED, enough_words
+from bslib.claims.outcome import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED
 
 OPEN = (
     "border:1px dashed currentColor;border-radius:1em;display:inline-block;font-weight:400;"
@@ -42,11 +42,8 @@ def remarks(verdict: claims.Verdict, *, timed: bool) -> list[str]:
     """Say all of it: every arm by outcome, and for one that is open what would decide it."""
     if verdict.outcome in (SUPPORTED, REFUTED):
         return _device(verdict, timed)
-    said = []
-    for word, arms in _by_outcome(verdict).items():
-        said.append(f"{ARMS[word]}: {'; '.join(map(_name, arms))}.")
     head = [f"{counts(verdict)}."] if verdict.outcome == INCONCLUSIVE else []
-    return [*head, " ".join(said)]
+    return [*head, verdict.summary]
 
 
 def counts(verdict: claims.Verdict) -> str:
@@ -63,13 +60,6 @@ def counts(verdict: claims.Verdict) -> str:
 def _by_outcome(verdict: claims.Verdict) -> dict[str, list[claims.ArmVerdict]]:
     groups = {word: [arm for arm in verdict.arms if arm.outcome == word] for word in ARMS}
     return {word: arms for word, arms in groups.items() if arms}
-
-
-def _name(arm: claims.ArmVerdict) -> str:
-    if arm.outcome != INCONCLUSIVE:
-        return arm.name
-    missing = arm.estimate.value is None
-    return f"{arm.name} ({'no estimate' if missing else enough_words(arm.seeds_needed)})"
 
 
 def _device(verdict: claims.Verdict, timed: bool) -> list[str]:

@@ -8,12 +8,6 @@ from bslib.claims.wording import MINUS
 
 DIGITS = 3
 _NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?")
-_NO_NUMBER = re.compile(r"NaN|-?inf")
-
-
-def is_number(text: str) -> bool:
-    """Say whether pandas wrote a number there, or that there is none."""
-    return bool(_NUMBER.fullmatch(text) or _NO_NUMBER.fullmatch(text))
 
 
 def written(cells: Sequence[str]) -> list[str]:
@@ -24,8 +18,8 @@ def written(cells: Sequence[str]) -> list[str]:
     """
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     write = _whole if all(map(_is_whole, numbers)) else _rounded
-    texts = [write(cell) if _NUMBER.fullmatch(cell) else cell for cell in cells]
-    return [text.replace("-", MINUS) if is_number(text) else text for text in texts]
+    texts = {cell: write(cell).replace("-", MINUS) for cell in numbers}
+    return [texts.get(cell, f"{MINUS}inf" if cell == "-inf" else cell) for cell in cells]
 
 
 def _is_whole(text: str) -> bool:

@@ -11,7 +11,6 @@ from itertools import product
 from bslib import claims
 from bslib.book.cheat_sheet import numbers
 from bslib.book.cheat_sheet.numbers import Number
-from bslib.claims.outcome import INCONCLUSIVE, why_undecided
 
 YES, NO, OPEN, ANY = "supported", "refuted", "inconclusive", "any outcome, or none"
 DECIDED = (YES, NO)
@@ -124,6 +123,4 @@ def find(basis: Basis, verdict: claims.Verdict | None) -> Found:
     if verdict.criterion_hash != claims.claim(basis.key).criterion_hash:
         return Found(None, why="judged by an older criterion")
     (arm,) = [each for each in verdict.arms if each.name == basis.arm]
-    is_open = arm.outcome == INCONCLUSIVE
-    why = why_undecided(arm.estimate, arm.seeds_needed) if is_open else ""
-    return Found(arm.outcome, numbers.of(arm), why)
+    return Found(arm.outcome, numbers.of(arm), arm.reason)

@@ -38,7 +38,7 @@ WORKERS = Row(
                 ),
                 (NO, NO): f"{TIME_FIRST} Do not count on a second worker: two did not beat one.",
                 (YES, ANY): f"{TIME_FIRST} Two workers beat one where the local batch is large.",
-                (NO, ANY): (f"{TIME_FIRST} With a large local batch two workers did not beat one."),
+                (NO, ANY): f"{TIME_FIRST} With a large local batch two workers did not beat one.",
             },
             "two workers process {} times the examples of one at the largest local batch, {} "
             "times at the smallest",
